@@ -1,0 +1,1 @@
+"""From upstream files to questions, splits, SFT rows and preference pairs."""
