@@ -1,0 +1,3 @@
+"""Honesty alignment of multimodal language models."""
+
+__version__ = "0.1.0"

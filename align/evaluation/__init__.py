@@ -1,0 +1,1 @@
+"""Benchmarks on Inspect AI, metrics, and statistics."""

@@ -1,0 +1,1 @@
+"""Is a response a refusal, and is its reason sound?"""

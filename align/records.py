@@ -1,0 +1,318 @@
+"""The records that flow through everything, and their JSON Lines files.
+
+Every step reads such files and writes the next, so any step can be run again, inspected with `jq`,
+or replaced by one's own. Images are paths relative to a data root: no record holds pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Category = Literal[
+    "Context_Dependent", "False_Premises", "Subjective_or_Philosophical", "Vague_Description", "Answerable"
+]
+"""MoHoBench's four labels, as its files spell them, and `Answerable` for the control questions."""
+
+ANSWERABLE: Category = "Answerable"
+UNANSWERABLE: tuple[Category, ...] = tuple(c for c in get_args(Category) if c != ANSWERABLE)
+
+PairKind = Literal["refuse", "answer", "retain"]
+"""`refuse`: an unanswerable question; `answer`: an answerable one whose rejected side is a refusal;
+`retain`: general preference data."""
+
+State = Literal["answer", "abstain", "unparsed", "failed"]
+"""What became of one response. `unparsed` and `failed` are never counted as a score."""
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are an error, since a misspelt field would be lost in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Question(Record):
+    """One question about one image.
+
+    `answers` holds the gold answers and is empty exactly when the question is unanswerable; `reason`
+    says why it can't be answered. `twin` is the id of the question of opposite answerability that
+    belongs to it: the same words about another image, or another question about the same object.
+    """
+
+    id: str = Field(min_length=1)
+    image: str = Field(min_length=1, description="path relative to the data root")
+    question: str = Field(min_length=1)
+    category: Category
+    reason: str | None = None
+    answers: tuple[str, ...] = ()
+    twin: str | None = None
+    caption: str | None = None
+    source: str
+    license: str | None = None
+    split: Literal["train", "validation", "test"] | None = None
+    part: str | None = Field(None, description="a part of a split that is reported apart")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="what only this source knows")
+
+    @property
+    def answerable(self) -> bool:
+        return self.category == ANSWERABLE
+
+    @field_validator("image")
+    @classmethod
+    def _image_stays_in_root(cls, image: str) -> str:
+        path = Path(image)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{image!r} leaves the data root: give a path relative to it, without '..'")
+        return image
+
+    @model_validator(mode="after")
+    def _answers_fit_category(self) -> Question:
+        if not self.answerable and self.answers:
+            raise ValueError(f"category {self.category} is unanswerable, yet `answers` is given: remove one")
+        return self
+
+
+class Response(Record):
+    """One model's response to one question. `error` is set, and `text` is null, when the call failed."""
+
+    question_id: str
+    model: str
+    model_digest: str | None = None
+    text: str | None
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    sample_index: int = 0
+    error: str | None = None
+
+    @model_validator(mode="after")
+    def _text_or_error(self) -> Response:
+        if (self.text is None) == (self.error is None):
+            raise ValueError("exactly one of `text` and `error` must be given")
+        return self
+
+
+class Verdict(Record):
+    """A judge's opinion of one response. `refused` is null when the judge failed, and `error` says why."""
+
+    question_id: str
+    model: str
+    sample_index: int = 0
+    judge: str
+    refused: bool | None
+    rationality: int | None = Field(None, ge=1, le=10)
+    helpfulness: int | None = Field(None, ge=1, le=10)
+    raw: str | None = None
+    error: str | None = None
+
+    @model_validator(mode="after")
+    def _failure_has_a_reason(self) -> Verdict:
+        if self.refused is None and self.error is None:
+            raise ValueError("`refused` is null, so `error` must say why the judge failed")
+        return self
+
+
+class Pair(Record):
+    """A preference pair in the form that TRL reads, with where each side came from."""
+
+    question_id: str
+    prompt: str = Field(min_length=1)
+    chosen: str = Field(min_length=1)
+    rejected: str = Field(min_length=1)
+    images: tuple[str, ...]
+    kind: PairKind
+    category: Category | None = None
+    chosen_source: str
+    rejected_source: str
+
+    @model_validator(mode="after")
+    def _sides_differ(self) -> Pair:
+        if self.chosen.strip() == self.rejected.strip():
+            raise ValueError("`chosen` and `rejected` are the same text: there is nothing to prefer")
+        return self
+
+
+class SFTRow(Record):
+    """One supervised example: the loss falls on `completion` only."""
+
+    question_id: str
+    prompt: str = Field(min_length=1)
+    completion: str = Field(min_length=1)
+    images: tuple[str, ...]
+    kind: PairKind
+    category: Category | None = None
+    completion_source: str
+
+
+class Graded(Record):
+    """One graded response of a benchmark: the row from which every metric is computed.
+
+    `correct` is given for answers to answerable questions, `reason` for abstentions on unanswerable
+    ones: `right` (the known reason), `wrong` (another one) or `none` (no reason given).
+    """
+
+    question_id: str
+    image: str
+    question: str
+    category: Category
+    part: str | None = None
+    twin: str | None = None
+    answers: tuple[str, ...] = ()
+    known_reason: str | None = None
+    response: str | None
+    state: State
+    correct: bool | None = None
+    reason: Literal["right", "wrong", "none"] | None = None
+    grader: str
+    error: str | None = None
+
+    @property
+    def answerable(self) -> bool:
+        return self.category == ANSWERABLE
+
+    @model_validator(mode="after")
+    def _no_score_without_a_state(self) -> Graded:
+        if self.state in ("failed", "unparsed") and (self.correct is not None or self.reason is not None):
+            raise ValueError(f"state {self.state!r} cannot carry a score")
+        if self.state == "failed" and self.error is None:
+            raise ValueError("a failed response must say why in `error`")
+        return self
+
+
+class Problem(Record):
+    """One thing wrong with an input: what a report lists, so that no row is dropped in silence."""
+
+    file: str
+    line: int | None = None
+    field: str | None = None
+    row_id: str | None = None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file + (f":{self.line}" if self.line is not None else "")
+        return f"{place}: " + (f"field `{self.field}`: " if self.field else "") + self.message
+
+
+class DataError(Exception):
+    """Input that cannot be used as it is. Carries every problem found, not only the first."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        shown = "\n".join(f"  {p}" for p in problems[:20])
+        more = f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else ""
+        super().__init__(f"{len(problems)} problem(s) in the input:\n{shown}{more}")
+
+
+R = TypeVar("R", bound=Record)
+
+
+def stable_id(*parts: str) -> str:
+    """16 hex digits that depend on nothing but the given texts, in their order."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def problems_of(
+    error: ValidationError, file: str, line: int | None, row_id: str | None = None
+) -> list[Problem]:
+    """Pydantic's errors as problems that name file, line and field."""
+    return [
+        Problem(
+            file=file,
+            line=line,
+            field=".".join(str(part) for part in e["loc"]) or None,
+            row_id=row_id,
+            message=e["msg"],
+        )
+        for e in error.errors()
+    ]
+
+
+def iter_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
+    """Yield `(line number, object)`, or `(line number, problem)` for a line that holds no JSON object."""
+    with Path(path).open("rb") as stream:
+        for number, raw in enumerate(stream, start=1):
+            if not raw.strip():
+                continue
+            try:
+                row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                yield (
+                    number,
+                    Problem(file=str(path), line=number, message=f"not a line of UTF-8 JSON: {error}"),
+                )
+                continue
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                yield (
+                    number,
+                    Problem(
+                        file=str(path),
+                        line=number,
+                        message=f"expected a JSON object, found {type(row).__name__}",
+                    ),
+                )
+
+
+def read_records(path: str | Path, kind: type[R]) -> list[R]:
+    """Read a JSON Lines file of one kind of record.
+
+    Raises `DataError` with every bad line and field, or `FileNotFoundError`.
+    """
+    rows: list[R] = []
+    problems: list[Problem] = []
+    for number, row in iter_jsonl(path):
+        if isinstance(row, Problem):
+            problems.append(row)
+            continue
+        try:
+            rows.append(kind.model_validate(row))
+        except ValidationError as error:
+            problems.extend(problems_of(error, str(path), number, row.get("id") or row.get("question_id")))
+    if problems:
+        raise DataError(problems)
+    return rows
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[str]]:
+    """Open a text file for writing that appears under its name only when it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes the file private; give it the mode that an ordinary `open` would have given.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_records(path: str | Path, rows: Iterable[Record]) -> int:
+    """Write records as JSON Lines, whole or not at all. Returns how many."""
+    count = 0
+    with atomic_write(path) as stream:
+        for row in rows:
+            stream.write(row.model_dump_json(exclude_none=True) + "\n")
+            count += 1
+    return count
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write one JSON document, whole or not at all."""
+    with atomic_write(path) as stream:
+        json.dump(value, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
