@@ -121,8 +121,8 @@ def _common_columns(
 def _dataset(columns: dict[str, list[Any]], message_columns: tuple[str, ...]) -> Dataset:
     texts = ("question_id", "kind", "category")
     features = Features(
-        {name: _MESSAGES for name in message_columns}
+        dict.fromkeys(message_columns, _MESSAGES)
         | {"images": _IMAGES}
-        | {name: Value("string") for name in texts}
+        | dict.fromkeys(texts, Value("string"))
     )
     return Dataset.from_dict({name: columns[name] for name in features}, features=features)
