@@ -1,1 +1,1 @@
-"""What the training recipes share."""
+"""What the training programs are made of."""

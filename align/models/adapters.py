@@ -1,0 +1,123 @@
+"""LoRA on chosen parts of a vision-language model, and a count of what it makes trainable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from peft import LoraConfig
+from torch import nn
+
+from align.models.families import PARTS, Family, Part
+
+ADAPTABLE: tuple[Part, ...] = ("language_model", "projector", "vision_tower")
+
+
+def linear_modules(model: nn.Module, family: Family, parts: tuple[str, ...]) -> list[str]:
+    """Names of the linear layers in the given parts, in the order of the model."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and family.part_of(name) in parts
+    ]
+
+
+def lora_config(
+    model: nn.Module, family: Family, settings: Mapping[str, Any], *, for_preference: bool = False
+) -> LoraConfig:
+    """Build a `LoraConfig` that lands on the linear layers of the chosen parts and nowhere else.
+
+    `settings` are `LoraConfig` arguments, and `parts` (default: the language model only). If
+    `target_modules` is a list of layer names, as in `[q_proj, v_proj]`, only those are taken, within the
+    parts; if it is a string, it is a regular expression on whole module names, as PEFT reads it.
+    `for_preference` says that the reference model is this model with its adapter switched off.
+
+    Names such as `q_proj` match the vision tower of most families too, so the result names modules by
+    their whole path. Raises `ValueError` for what cannot work, saying why.
+    """
+    settings = dict(settings)
+    parts = tuple(settings.pop("parts", None) or ("language_model",))
+    if unknown := [part for part in parts if part not in ADAPTABLE]:
+        raise ValueError(f"lora.parts: cannot adapt {', '.join(unknown)}; choose from {', '.join(ADAPTABLE)}")
+    _refuse_unsupported(settings, for_preference)
+
+    available = linear_modules(model, family, parts)
+    wanted = settings.pop("target_modules", None)
+    if wanted is None or wanted == "all-linear":
+        names = available
+    elif isinstance(wanted, str):
+        names = [name for name, _ in model.named_modules() if re.fullmatch(wanted, name)]
+        if outside := [name for name in names if family.part_of(name) not in parts]:
+            raise ValueError(
+                f"lora.target_modules={wanted!r} also matches {outside[0]} and {len(outside) - 1} more modules "
+                f"outside lora.parts={list(parts)}: add {sorted({family.part_of(n) for n in outside})} to "
+                "lora.parts if you mean it, or narrow the expression"
+            )
+    else:
+        names = [name for name in available if any(name == w or name.endswith(f".{w}") for w in wanted)]
+        missing = [w for w in wanted if not any(n == w or n.endswith(f".{w}") for n in names)]
+        if missing:
+            leaves = sorted({name.rpartition(".")[2] for name in available})
+            raise ValueError(
+                f"lora.target_modules: no linear layer {', '.join(missing)} in {', '.join(parts)}; "
+                f"there are {', '.join(leaves)}"
+            )
+    if not names:
+        raise ValueError(
+            f"no linear layer to adapt in lora.parts={list(parts)} of family {family.name!r}; choose other parts"
+        )
+    # PEFT refuses `layers_to_transform` beside an expression, and writes a list in no fixed order.
+    target = sorted(names) if settings.get("layers_to_transform") is not None else _expression(names)
+    return LoraConfig(target_modules=target, **{"task_type": "CAUSAL_LM", **settings})
+
+
+def _refuse_unsupported(settings: Mapping[str, Any], for_preference: bool) -> None:
+    if for_preference and settings.get("bias", "none") != "none":
+        raise ValueError(
+            f"lora.bias={settings['bias']!r}: the reference model is this one with its adapter switched off, and "
+            "trained biases stay switched on. Use lora.bias=none"
+        )
+    saved = [str(name) for name in settings.get("modules_to_save") or ()]
+    if for_preference and any(name.endswith("lm_head") for name in saved):
+        raise ValueError(
+            "lora.modules_to_save holds lm_head: the preference loss multiplies by the base model's head directly, "
+            "so a trained copy of it would have no effect. Remove it"
+        )
+    if settings.get("target_parameters"):
+        raise ValueError(
+            "lora.target_parameters is not supported: it matches parameters by suffix in every part of the model, "
+            "the vision tower included. Adapt linear layers with lora.target_modules and lora.parts"
+        )
+
+
+def _expression(names: list[str]) -> str:
+    """A regular expression that matches exactly `names`: layers' numbers are folded, all else is spelt out.
+
+    Kept readable, since it is what `adapter_config.json` shows.
+    """
+    folded = sorted({re.sub(r"(?<=\.)\d+(?=\.|$)", r"#", name) for name in names})
+    return "|".join(re.escape(name).replace(r"\#", r"\d+") for name in folded)
+
+
+def count_parameters(model: nn.Module, family: Family) -> dict[Part, dict[str, int]]:
+    """Trainable and total parameters of each part that has any."""
+    counts: dict[Part, dict[str, int]] = {part: {"trainable": 0, "total": 0} for part in PARTS}
+    for name, parameter in model.named_parameters():
+        # Quantised and sharded parameters report the size of their storage here.
+        size = getattr(parameter, "ds_numel", parameter.numel())
+        row = counts[family.part_of(name)]
+        row["total"] += size
+        row["trainable"] += size if parameter.requires_grad else 0
+    return {part: row for part, row in counts.items() if row["total"]}
+
+
+def format_parameters(counts: Mapping[Part, Mapping[str, int]]) -> str:
+    """The counts as lines for the terminal, with their sum."""
+    total = sum(row["total"] for row in counts.values())
+    trainable = sum(row["trainable"] for row in counts.values())
+    rows = [(str(part), row["trainable"], row["total"]) for part, row in counts.items()]
+    lines = [f"{'parameters':<16}{'trainable':>14}{'all':>16}"]
+    lines += [f"  {name:<14}{some:>14,}{all_:>16,}" for name, some, all_ in rows]
+    lines.append(f"  {'together':<14}{trainable:>14,}{total:>16,}  ({trainable / total:.2%} trainable)")
+    return "\n".join(lines)

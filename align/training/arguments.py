@@ -1,0 +1,80 @@
+"""TRL's training arguments from a config, with what depends on the machine filled in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import TrainingArguments
+
+A = TypeVar("A", bound=TrainingArguments)
+
+
+def training_arguments(
+    kind: type[A], settings: Mapping[str, Any], *, folder: str | Path, seed: int, report_to: Any
+) -> A:
+    """Build `DPOConfig` or `SFTConfig` from `settings`, any of its arguments by name.
+
+    Filled in where `settings` leaves them out or null: `bf16` (on where a GPU supports it, off elsewhere),
+    `dataloader_num_workers` (one worker where a GPU waits for images, none on a CPU, whose cores
+    are needed for the model), `dataloader_pin_memory`. Images are never cut: `max_length` must stay null.
+
+    Raises `TypeError` for an unknown name, as the dataclass itself does, and `ValueError` for a setting that
+    would be ignored or would break training.
+    """
+    values = {key: value for key, value in settings.items() if value is not None}
+    for fixed, instead in (("output_dir", "out"), ("seed", "seed"), ("report_to", "tracking.report_to")):
+        if fixed in values:
+            raise ValueError(f"trainer.{fixed} is set by {instead}=...: use that")
+    if values.pop("max_length", None) is not None:
+        raise ValueError(
+            "trainer.max_length: rows are never cut, since a cut prompt loses image tokens. Leave it null; "
+            "rows longer than data.max_tokens are reported before training starts"
+        )
+    for ignored in ("padding_free", "precompute_ref_log_probs", "packing"):
+        if values.get(ignored):
+            raise ValueError(
+                f"trainer.{ignored} is not available for rows with images in TRL 1.16: remove it"
+            )
+    if values.get("resume_from_checkpoint"):
+        raise ValueError(
+            "trainer.resume_from_checkpoint: use resume=true, which takes the newest whole checkpoint"
+        )
+
+    on_gpu = torch.cuda.is_available() and not values.get("use_cpu", False)
+    if not values.get("fp16", False):
+        values.setdefault("bf16", on_gpu and torch.cuda.is_bf16_supported())
+    else:
+        values.setdefault("bf16", False)
+    values.setdefault("dataloader_num_workers", 4 if on_gpu else 0)
+    values.setdefault("dataloader_pin_memory", on_gpu)
+    if values["dataloader_num_workers"]:
+        values.setdefault("dataloader_persistent_workers", True)
+    return kind(
+        output_dir=str(Path(folder) / "checkpoints"),
+        seed=seed,
+        report_to=report_to,
+        max_length=None,
+        **values,
+    )
+
+
+def use_cpu_threads(threads: int | None) -> int:
+    """Let torch use `threads` CPU threads; None: all cores that this process may use, shared by its peers.
+
+    `accelerate launch` without a config sets OMP_NUM_THREADS=1, which would leave all but one core idle. A
+    value of OMP_NUM_THREADS that the user set for a plain `python` run is kept. Returns the number.
+    """
+    if threads is None:
+        launched = "ACCELERATE_MIXED_PRECISION" in os.environ or "LOCAL_WORLD_SIZE" in os.environ
+        if not launched or os.environ.get("OMP_NUM_THREADS", "1") != "1":
+            return torch.get_num_threads()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if threads < 1:
+        raise ValueError(f"threads={threads}: give a positive number, or null for all cores")
+    torch.set_num_threads(threads)
+    return threads
