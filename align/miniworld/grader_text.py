@@ -90,7 +90,7 @@ _NEWLINES = re.compile(r"\s*\n+\s*")
 
 _THING = r"(?:objects?|things?|shapes?|items?|elements?|one|them|these|those)"
 _HERE = r"(?: (?:here|there|in (?:the|this) image|present|visible))?"
-_X = r"(?P<x>[a-z]+(?: [a-z]+)?)"
+_X = r"(?P<x>" + "|".join(f"{word}e?s?" for word in (*COLORS, *SHAPES, *SIZES)) + r")\b"
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -111,13 +111,15 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:third|last) column\b", "right"),
         (r"\b(left|right) hand\b", r"\1"),
         (r"\b(?:right now|all right|that is right|you are right|right away)\b", "yes"),
-        (rf"\bnothing {_HERE.strip()}? ?(?:that )?(?:is|looks) {_X}\b", r"no \g<x> thing"),
-        (rf"\bnone of (?:the |these |those )?{_THING}{_HERE} (?:is|are|looks?) (?:an? )?{_X}\b", r"no \g<x> thing"),
-        (rf"\bno (?:object|thing|shape|item){_HERE} (?:is|looks) (?:an? )?{_X}\b", r"no \g<x> thing"),
+        (rf"\bnothing{_HERE} (?:that )?(?:is|looks) (?:an? )?{_X}", r"no \g<x> thing"),
+        (rf"\bnone of (?:the |these |those )?{_THING}{_HERE} (?:is|are|looks?) (?:an? )?{_X}", r"no \g<x> thing"),
+        (rf"\bno (?:object|thing|shape|item){_HERE} (?:is|looks) (?:an? )?{_X}", r"no \g<x> thing"),
         (r"\b(no|any|some)thing (?:that is |which is )?(?=(?:" + "|".join(COLORS) + r")\b)", r"\1 thing_"),
         (r"\ba (?:couple|pair) of\b", "two"),
         (r"\bmore than one\b|\ba few\b|\ba number of\b|\ba lot of\b|\blots of\b|\bat least two\b", "several"),
         (r"\bnot (?:a single|one|even one|even a)\b(?= [a-z])", "no"),
+        (r"\bthe only (?:shapes?|things?|objects?|one)(?: (?:that )?(?:i (?:can )?see|here|there|in (?:the|this) image|present|visible))* (?:is|are)\b",
+         "there is only"),
         (r"\b(?:a single|exactly one|just one|only one|the only)\b", "one"),
         (r"\bthere (?:exists?|remains?)\b", "there is"),
     )

@@ -1,0 +1,341 @@
+"""What a response says: its claims about the image and its words of declining, before the scene is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from align.miniworld import grader_cues as cues
+from align.miniworld.grader_mentions import NOWHERE, Mention, Place, find_mentions, is_relation, place_in
+from align.miniworld.grader_text import COLOR_WORDS, PLACE_WORDS, SIZE_WORDS, Chunk, canonical, chunks, number_of
+from align.miniworld.questions import Query
+from align.miniworld.scenes import BACKGROUNDS
+
+_VERBS = frozenset(
+    "is are was were be see sees seen show shows shown has have had contains contain include includes do does did "
+    "can could look looks appear appears seem seems mean guess say think know count find match matches will would "
+    "may might made drew drawn feel feels means stands costs owns belongs lies sits stays need depends asks lacks".split()
+)
+_NEGATIONS = frozenset("not no never neither nor without lacks lack none nothing cannot".split())
+_RESETS = frozenset("only just instead rather".split())
+_FRESH = frozenset("only just instead rather maybe perhaps probably possibly likely".split())
+_PRONOUNS = frozenset("it they this that its".split())
+_SHOWING = frozenset("shows show showing see sees contains has depicts".split())
+_COPULAS = frozenset("is are was were be looks seems appears".split())
+
+
+@dataclass
+class Claim:
+    """`base` is the noun phrase, `whole` the same with what is predicated of it: `the star` and `red star`.
+
+    `predicate` says whether something is predicated of it (`the star is red`); otherwise it is only said
+    to be there. `direct`: said of `it`, of nothing in particular (`Red.`), or of the question's own words.
+    """
+
+    base: Mention
+    whole: Mention
+    positive: bool
+    predicate: bool = False
+    attribute: str | None = None
+    hedged: bool = False
+    impossible: bool = False
+
+
+@dataclass
+class Reading:
+    claims: list[Claim] = field(default_factory=list)
+    relations: list[tuple[Mention | None, str, Mention | None, bool]] = field(default_factory=list)
+    backgrounds: list[tuple[str, bool]] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    yes: set[bool] = field(default_factory=set)
+    inability: bool = False
+    which: bool = False
+    context: bool = False
+    weak_context: bool = False
+    opinion: bool = False
+    only: bool = False
+    denies_referent: bool = False
+    conditional: bool = False
+    content: list[Chunk] = field(default_factory=list)
+    """Chunks that are neither a claim about the scene, nor words of declining, nor an apology."""
+    statements: list[Chunk] = field(default_factory=list)
+    """Every chunk but those of inability, questions and apologies."""
+
+
+class Reader:
+    """Reads one response. Holds what carries over from one chunk to the next."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.target = Mention(shape=query.target.shape, color=query.target.color, definite=True)
+        self.reading = Reading()
+        self.last_shape = query.target.shape
+        self.antecedent: Mention | None = None
+        self.subject: Mention | None = None
+        self.mode = ""  # of the chunk before: "", "unable", "negative", "open"
+        self.conditional_sentence = -1
+
+    def read(self, text: str) -> Reading:
+        for chunk in chunks(canonical(text)):
+            self._chunk(chunk)
+        return self.reading
+
+    def _chunk(self, chunk: Chunk) -> None:
+        reading, text, tokens = self.reading, chunk.text, chunk.tokens
+        # `Yes, it is.` answers; in a longer sentence such words stand for nothing by themselves.
+        if cues.YES.match(text) or cues.NO.match(text):
+            reading.yes.add(bool(cues.YES.match(text)) and not cues.NO.match(text))
+            self.mode = ""
+            return
+        if cues.APOLOGY.match(text):
+            self.mode = ""
+            return
+        inherits = chunk.sep in (",", "or") and not _VERBS & set(tokens) and not _FRESH & set(tokens)
+        unable = bool(cues.INABILITY.search(text)) or (inherits and self.mode == "unable")
+        asking = (chunk.question and bool(cues.ASKING.match(text))) or (inherits and self.mode == "open")
+        context, opinion = bool(cues.CONTEXT.search(text)), bool(cues.OPINION.search(text))
+        reading.context |= context
+        reading.opinion |= opinion
+        reading.which |= bool(cues.WHICH.search(text))
+        if unable:
+            reading.inability = True
+            reading.weak_context |= bool(cues.WEAK_CONTEXT.search(text))
+        if cues.CONDITIONAL.match(text) and not cues.GUESS_CONDITIONAL.search(text):
+            reading.conditional = True
+            self.conditional_sentence = chunk.sentence
+            asking = True
+        elif self.conditional_sentence == chunk.sentence and chunk.sep == ",":
+            asking = True
+        mentions = find_mentions(tokens, self.last_shape)
+        for mention in mentions:
+            if mention.shape is not None and not mention.partial:
+                self.last_shape = mention.shape
+        negative_start = inherits and self.mode == "negative"
+        # `I can't say; the picture doesn't show a star` denies something even in the words of declining.
+        if unable or asking:
+            self.mode = "unable" if unable else "open"
+            for mention in mentions:
+                if mention.definite and mention.number not in (None, 0, 1):
+                    self._claim(mention, mention, positive=True)
+            if not unable and not asking:
+                reading.statements.append(chunk)
+            return
+        reading.statements.append(chunk)
+        if cues.NOT_A_CLAIM.search(text) and self.query.kind not in ("context", "opinion"):
+            if mentions and cues.REFERENT_GONE.search(text):
+                self._claim(mentions[-1], mentions[-1], positive=False)
+            self.mode = ""
+            return
+        if context or opinion:
+            # `the image only shows a red star` declines and claims at once
+            for mention in mentions:
+                verb = tokens[: mention.start][-2:]
+                if not mention.definite and _SHOWING & set(verb) and "not" not in tokens[: mention.start]:
+                    self._listed(tokens, mentions[mentions.index(mention) :])
+                    break
+            self.mode = ""
+            return
+        self.mode = "negative" if self._negative_before(tokens, len(tokens), negative_start) else ""
+        found = self._claims(chunk, mentions, negative_start, inherits)
+        if not found:
+            reading.content.append(chunk)
+
+    def _claims(self, chunk: Chunk, mentions: list[Mention], negative_start: bool, inherits: bool) -> bool:
+        """Collect the claims of an assertive chunk; False when there are none."""
+        reading, tokens, text = self.reading, chunk.tokens, chunk.text
+        before = self._count()
+        hedged = "or" in tokens and not _NEGATIONS & set(tokens) and chunk.sep != "nor"
+        reading.only |= bool(cues.ONLY.search(text))
+        generic = cues.NONE_OF_IT.search(text)
+        if generic and (generic.group().split()[0] in ("there", "no") or {"no", "none", "nothing"} & set(generic.group().split())
+                        or self._negative_before(tokens, len(tokens), negative_start)):
+            reading.denies_referent = True
+            return True
+        if gone := cues.REFERENT_GONE.search(text):
+            head = text[: gone.start()].split()
+            subjects = [m for m in mentions if m.end <= len(head)]
+            if subjects:
+                self._claim(subjects[-1], subjects[-1], positive=False)
+                return True
+            if not mentions:
+                reading.denies_referent = True
+                return True
+        spoken = self._backgrounds(tokens, negative_start, mentions, inherits)
+        if self._relations(tokens, mentions, negative_start):
+            return True
+        taken = {i for m in mentions for i in range(m.start, m.end)} | spoken
+        self._mentions(tokens, mentions, negative_start, hedged)
+        self._values(chunk, mentions, taken, negative_start, inherits, hedged)
+        self._bare_numbers(tokens, taken)
+        if text in ("nothing", "none", "zero", "i see nothing", "there is nothing", "there is nothing there", "nothing at all", "none at all", "i see none"):
+            reading.denies_referent = True
+        return self._count() > before
+
+    def _listed(self, tokens: list[str], mentions: list[Mention]) -> None:
+        """The noun phrases of `shows a red star, a ring and ...` up to the next negation."""
+        for mention in mentions:
+            if not self._negative_before(tokens, mention.end - 1, False):
+                self._claim(mention, mention, positive=True)
+                self._remember(mention)
+
+    def _count(self) -> int:
+        r = self.reading
+        return len(r.claims) + len(r.relations) + len(r.backgrounds) + len(r.numbers) + r.denies_referent
+
+    def _claim(self, base: Mention, whole: Mention, *, positive: bool, **more: object) -> None:
+        self.reading.claims.append(Claim(base, whole, positive, **more))  # type: ignore[arg-type]
+
+    @staticmethod
+    def _negative_before(tokens: list[str], i: int, negative: bool) -> bool:
+        """Is what stands at `i` within the scope of a negation?"""
+        for k, word in enumerate(tokens[:i]):
+            if word in _NEGATIONS:
+                negative = True
+            elif word == "than" and tokens[k - 1] == "rather":
+                negative = True
+            elif word == "of" and k and tokens[k - 1] == "instead":
+                negative = True
+            elif word in _RESETS:
+                negative = False
+        return negative
+
+    def _mentions(self, tokens: list[str], mentions: list[Mention], negative_start: bool, hedged: bool) -> None:
+        """Noun phrases: said to be there, or to be what another one is (`the red object is a star`)."""
+        for k, mention in enumerate(mentions):
+            negative = self._negative_before(tokens, max(mention.end - 1, mention.start), negative_start)
+            negative |= mention.number == 0
+            i = mention.start - 1
+            while i >= 0 and tokens[i] in ("not", "probably", "likely", "like", "be", "to", "just", "only"):
+                i -= 1
+            subject: Mention | None = None
+            if i > 0 and tokens[i] in _COPULAS and not mention.definite:
+                if k and mentions[k - 1].end == i:
+                    subject = mentions[k - 1]
+                elif tokens[i - 1] in _PRONOUNS:
+                    subject = self.antecedent or self.target
+            if subject is None:
+                self._claim(mention, mention, positive=not negative, hedged=hedged)
+            else:
+                whole, impossible = merge(subject, mention)
+                self._claim(subject, whole, positive=not negative, predicate=True, attribute="identity",
+                            hedged=hedged, impossible=impossible)
+            if not negative and not mention.partial:
+                self._remember(subject or mention)
+
+    def _remember(self, mention: Mention) -> None:
+        """`it` is the thing that was spoken of last, but the question's own referent when that was among them."""
+        if self.antecedent is None or not self.antecedent.within(self.query.target):
+            self.antecedent = mention if mention.number in (None, 1) and not mention.plural else self.antecedent
+
+    def _values(
+        self, chunk: Chunk, mentions: list[Mention], taken: set[int], negative_start: bool, inherits: bool, hedged: bool
+    ) -> None:
+        """Colors, sizes and places that are predicated of something, or given by themselves."""
+        tokens = chunk.tokens
+        place_done = False
+        for i, word in enumerate(tokens):
+            if i in taken:
+                continue
+            if word in COLOR_WORDS:
+                predicate = Mention(color=word)
+                attribute = "color"
+            elif word in SIZE_WORDS and self.query.kind not in ("context", "opinion"):
+                predicate = Mention(size=word)
+                attribute = "size"
+            elif word in PLACE_WORDS and not place_done and not is_relation(tokens, i):
+                # a place that a noun phrase has taken up already is a claim of that noun phrase
+                if any(m.end <= i and m.place != NOWHERE for m in mentions) and not _COPULAS & set(tokens[:i]):
+                    continue
+                place_done = True
+                place = place_in(tokens, i, len(tokens))
+                if place is None:
+                    predicate, attribute = Mention(place=("several", "several")), "position"
+                elif place == NOWHERE:
+                    continue
+                else:
+                    predicate, attribute = Mention(place=place), "position"
+            else:
+                continue
+            subject = self._subject_of(i, chunk, mentions, inherits)
+            base = subject or self.antecedent or self.target
+            whole, impossible = merge(base, predicate)
+            negative = self._negative_before(tokens, i, negative_start)
+            self._claim(base, whole, positive=not negative, predicate=True, attribute=attribute,
+                        hedged=hedged, impossible=impossible)
+            self.subject = base
+            if not negative and attribute == "color":
+                self.antecedent = whole if base is self.antecedent or base.names(self.query.target) else self.antecedent
+
+    def _subject_of(self, i: int, chunk: Chunk, mentions: list[Mention], inherits: bool) -> Mention | None:
+        before = [m for m in mentions if m.end <= i]
+        if before:
+            return before[-1]
+        if _PRONOUNS & set(chunk.tokens[:i]):
+            return None
+        after = [m for m in mentions if m.start > i]
+        if after:
+            return after[0]
+        return self.subject if inherits or chunk.tokens[0] == "not" else None
+
+    def _bare_numbers(self, tokens: list[str], taken: set[int]) -> None:
+        for i, word in enumerate(tokens):
+            if i in taken or (number := number_of(word)) is None:
+                continue
+            if word == "one" and (tokens[i - 1 : i] in (["which"], ["no"], ["this"], ["that"], ["the"], ["see"]) and self.query.kind != "count"):
+                continue
+            self.reading.numbers.append(number)
+
+    def _backgrounds(self, tokens: list[str], negative_start: bool, mentions: list[Mention], inherits: bool) -> set[int]:
+        """Claims about the background; returns the tokens that they use up."""
+        used: set[int] = set()
+        asked = self.query.kind == "background"
+        at = tokens.index("background") if "background" in tokens else None
+        for i, word in enumerate(tokens):
+            if word not in COLOR_WORDS or any(m.start <= i < m.end for m in mentions):
+                continue
+            on = tokens[i - 1 : i] == ["on"] or tokens[max(i - 2, 0) : i] in (["on", "a"], ["on", "plain"])
+            if at is not None:
+                mine = i < at or not any(at < m.end <= i for m in mentions)
+                if i < at and any(m.end <= i for m in mentions) and _COPULAS & set(tokens[:i]) and at - i > 2:
+                    mine = False
+            else:
+                mine = (on and word in BACKGROUNDS) or (asked and not any(m.end <= i for m in mentions))
+            if mine:
+                used.add(i)
+                self.reading.backgrounds.append((word, not self._negative_before(tokens, i, negative_start)))
+        return used
+
+    def _relations(self, tokens: list[str], mentions: list[Mention], negative_start: bool) -> bool:
+        """`A is left of B`; in answers to relation questions also `it is to the left`."""
+        found = False
+        for i, word in enumerate(tokens):
+            if word in ("above", "below"):
+                direction = word
+            elif word in ("left", "right") and is_relation(tokens, i):
+                direction = f"{word} of"
+            elif self.query.kind == "relation" and word in ("left", "right") and tokens[i - 1 : i] == ["the"]:
+                direction = f"{word} of"
+            elif self.query.kind == "relation" and word in ("higher", "lower"):
+                direction = "above" if word == "higher" else "below"
+            else:
+                continue
+            first = [m for m in mentions if m.end <= i]
+            second = [m for m in mentions if m.start > i]
+            positive = not self._negative_before(tokens, i, negative_start)
+            self.reading.relations.append((first[-1] if first else None, direction, second[0] if second else None, positive))
+            found = True
+        return found
+
+
+def merge(subject: Mention, predicate: Mention) -> tuple[Mention, bool]:
+    """The subject with what is predicated of it; True when the two cannot both be (`the star is a circle`)."""
+    impossible = False
+    values: dict[str, object] = {}
+    for name in ("shape", "color", "size"):
+        said, new = getattr(subject, name), getattr(predicate, name)
+        if name == "shape" and subject.partial:
+            said = said if new is None else None
+        impossible |= said is not None and new is not None and said != new
+        values[name] = new if new is not None else said
+    place: Place = predicate.place if predicate.place != NOWHERE else subject.place
+    number = subject.number if subject.number is not None else predicate.number
+    return replace(subject, place=place, number=number, colors=(), **values), impossible  # type: ignore[arg-type]
