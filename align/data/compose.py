@@ -87,6 +87,8 @@ _CLOSINGS: dict[Category, tuple[str, ...]] = {
         "With a more precise question I can try again.",
     ),
 }
+# Not always: with the caption in each, refusals would be told from answers by their length alone.
+_SHOWN_SHARE = 0.6
 _SHOWN = (
     "What I can see: {caption}",
     "The picture itself shows this: {caption}",
@@ -175,7 +177,7 @@ def _refusal(category: Category, reason: str | None, caption: str | None, rng: r
     opening = rng.choice(_OPENINGS[category])
     grounds = as_sentence(reason) if reason else ""
     seen = first_sentence(caption) if caption else None
-    shown = rng.choice(_SHOWN).format(caption=seen) if seen else ""
+    shown = rng.choice(_SHOWN).format(caption=seen) if seen and rng.random() < _SHOWN_SHARE else ""
     # An offer to describe the picture makes no sense after describing it.
     closings = [text for text in _CLOSINGS[category] if not (shown and "visible" in text)]
     closing = rng.choice(closings) if rng.random() < 0.4 else ""

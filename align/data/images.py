@@ -16,8 +16,6 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from align.data.loading import resolve_image
-
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte of pixels): above twice this it refuses to open a file, so
 no reader further down the line could be told otherwise."""
@@ -34,6 +32,18 @@ class ImageFacts:
 
 class BadImage(Exception):
     """An image file that cannot be used; the message says why and what to change."""
+
+
+def resolve_image(image: str, data_root: str | Path) -> Path:
+    """The absolute path of a record's image.
+
+    Raises `ValueError` when the path leaves the data root.
+    """
+    relative = Path(image)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"image {image!r} leaves the data root: give a path relative to it, without '..'")
+    # `absolute`, not `resolve`: a data root that is a link farm into a cache keeps its readable names.
+    return Path(data_root).absolute() / relative
 
 
 def open_image(path: str | Path) -> Image.Image:

@@ -25,7 +25,7 @@ def correct(question: Question, text: str) -> bool | None:
     world = world_of(question)
     if world is None:
         raise ValueError(
-            f"question {question.id}: whether a free-form answer about a photograph is wrong can't be told by "
-            "rules; set own_wrong=0"
+            f"question {question.id}: rules can't tell whether a free-form answer about a photograph is "
+            "wrong; set own_wrong=0"
         )
     return grade(text, *world).correct

@@ -26,6 +26,7 @@ from typing import Any
 
 from datasets import Dataset, Features, Image, List, Value
 
+from align.data.images import resolve_image
 from align.records import DataError, Pair, Problem, SFTRow
 
 _MESSAGES = List({"role": Value("string"), "content": Value("string")})
@@ -63,18 +64,6 @@ def sft_dataset(rows: Sequence[SFTRow], data_root: str | Path) -> Dataset:
     columns = _common_columns(rows, data_root, "SFT rows")
     columns["completion"] = [_turn("assistant", row.completion) for row in rows]
     return _dataset(columns, ("prompt", "completion"))
-
-
-def resolve_image(image: str, data_root: str | Path) -> Path:
-    """The absolute path of a record's image.
-
-    Raises `ValueError` when the path leaves the data root.
-    """
-    relative = Path(image)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise ValueError(f"image {image!r} leaves the data root: give a path relative to it, without '..'")
-    # `absolute`, not `resolve`: a data root that is a link farm into a cache keeps its readable names.
-    return Path(data_root).absolute() / relative
 
 
 def _turn(role: str, content: str) -> list[dict[str, str]]:

@@ -200,7 +200,7 @@ def summary_of(
             side: {kind: word_lengths([getattr(r, side) for r in rows if r.kind == kind]) for kind in kinds}
             for side in sides
         },
-        "distinct": {side: len({getattr(row, side) for row in rows}) for side in sides},
+        "distinct_texts": {side: len({getattr(row, side) for row in rows}) for side in sides},
         "sources": {
             side: dict(sorted(Counter(getattr(row, source) for row in rows).items()))
             for side, source in sides.items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from align.data.loading import resolve_image
+from align.data.images import resolve_image
 from align.data.pairs import refuse_test_questions
 from align.models.generation import Request, generate
 from align.models.loading import LoadedModel

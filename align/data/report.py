@@ -1,0 +1,143 @@
+"""What the data programs say: tables on the terminal, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from align.data.images import ImageFacts
+from align.data.preferences import PreferenceReading
+from align.data.reading import Reading
+from align.data.split import SPLITS
+from align.records import Category, Problem, Question
+
+console = Console(soft_wrap=False)
+
+
+def ingest_report(
+    reading: Reading, questions: Sequence[Question], rows: PreferenceReading | None
+) -> dict[str, Any]:
+    """Everything that reading upstream files found, as it is written to report.json."""
+    report: dict[str, Any] = {
+        "file": reading.file,
+        "complete": reading.complete,
+        "rows": reading.n_rows,
+        "rows_not_used": len(reading.bad_rows),
+        "questions": len(questions),
+        "responses": len(reading.responses),
+        "problems": [_plain(problem) for problem in reading.problems],
+        "notes": reading.notes,
+        "splits": {
+            split: dict(sorted(Counter(q.category for q in questions if q.split == split).items()))
+            for split in SPLITS
+        },
+        "twins": sum(question.twin is not None for question in questions),
+        "images": len(reading.images),
+        "same_picture_under_several_names": _same_pictures(reading.images),
+        "fields": dict(reading.fields),
+        "caption_fields": dict(reading.caption_fields),
+        "unknown_fields": dict(reading.unknown_fields),
+    }
+    if rows is not None:
+        report["preferences"] = {
+            "file": rows.file,
+            "complete": rows.complete,
+            "rows": rows.n_rows,
+            "rows_not_used": len(rows.bad_rows),
+            "forms": dict(rows.forms),
+            "pairs": dict(Counter(pair.kind for pair in rows.pairs)),
+            "sft": dict(Counter(row.kind for row in rows.sft)),
+            "held_out": [_plain(problem) for problem in rows.held_out],
+            "problems": [_plain(problem) for problem in rows.problems],
+            "unknown_fields": dict(rows.unknown_fields),
+        }
+    return report
+
+
+def print_ingest(report: Mapping[str, Any], problems: Sequence[Problem], shown: int = 40) -> None:
+    """The report as tables: questions by split and category, problems, notes."""
+    table = Table(title=f"{report['questions']} questions on {report['images']} images", title_justify="left")
+    table.add_column("category")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    for category in get_args(Category):
+        table.add_row(category, *(str(report["splits"][split].get(category, 0)) for split in SPLITS))
+    console.print(table)
+    if "preferences" in report:
+        rows = report["preferences"]
+        console.print(
+            f"training rows: {sum(rows['pairs'].values())} pairs, {sum(rows['sft'].values())} supervised, "
+            f"{len(rows['held_out'])} held out with their images, {rows['rows_not_used']} not used"
+        )
+    for note in report["notes"]:
+        console.print(f"note: {escape(note)}")
+    for names in report["same_picture_under_several_names"]:
+        console.print(f"note: the same picture under several names: {escape(', '.join(names))}")
+    print_problems(problems, shown)
+
+
+def print_problems(problems: Sequence[Problem], shown: int = 40) -> None:
+    """A table of problems with file, line and field; all of them are in report.json."""
+    if not problems:
+        return
+    table = Table(title=f"{len(problems)} problem(s)", title_justify="left", show_lines=False)
+    for column in ("file", "line", "field", "row", "problem"):
+        table.add_column(column, overflow="fold")
+    for problem in problems[:shown]:
+        cells = (problem.file, problem.line, problem.field, problem.row_id, problem.message)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
+    console.print(table)
+    if len(problems) > shown:
+        console.print(f"... and {len(problems) - shown} more in report.json")
+
+
+def print_summary(title: str, summary: Mapping[str, Any]) -> None:
+    """What `build_pairs` and `build_sft` made."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column()
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            lines = [f"{key}: {_words(item)}" for key, item in value.items()]
+            table.add_row(name, escape("\n".join(lines) or "-"))
+        elif isinstance(value, list):
+            table.add_row(name, escape("\n".join(map(str, value)) or "-"))
+        else:
+            table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal; yields the function `(done, total)` that moves it."""
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(description, total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return problem.model_dump(exclude_none=True)
+
+
+def _same_pictures(images: Mapping[str, ImageFacts]) -> list[list[str]]:
+    names: dict[str, list[str]] = {}
+    for name, facts in sorted(images.items()):
+        names.setdefault(facts.digest, []).append(name)
+    return [group for group in names.values() if len(group) > 1]
