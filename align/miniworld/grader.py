@@ -54,10 +54,8 @@ class Grade:
     false_claims: tuple[str, ...] = ()
 
 
-_FUNCTION_WORD = re.compile(
-    r"\b(?:the|a|an|is|are|was|it|i|of|in|to|by|on|for|and|not|no|yes|you|this|that|there|with|because|very|my|at|from)\b", re.I
-)
-_NAME = re.compile(r"^[A-Z][a-z]+(?: [A-Z][a-z]+){0,3}[.!]?$")
+_STRANGE = re.compile(r"q(?!u)|[sdfgjkl]{4}|^[^aeiouy\d]+$|(?!str|tch|ght|nds|nts|ngs|mpl|rst|spr|scr|nch|rth|lth|rds|rks|mbl|ntl|ndr|ntr|nst|rch|rls|rts|lds|cks|sts|ths|thr|chr|phr|shr|ckl|ttl|ddl|ppl|ffl|ggl|bbl|zzl|rns|rms|lps|lls|sks|lks|ndl|ngl|ngr|mbr|nkl|nks|xpl|xtr|nsp|nfl|nth|pts|cts|rdl|ssl|ssn|ppr|ccr|ttr|rtn|rld|ldr|lfr|dds|tts|hts|wns|wls|wds)[bcdfghjklmnpqrstvwxz]{3}")
+"""Letters that no English word has in a row: only for telling `A child.` from `asdf`."""
 _READABLE = re.compile(r"[A-Za-z]{2,}|\d")
 
 
@@ -73,9 +71,11 @@ def grade(text: str, scene: Scene, query: Query) -> Grade:
     if said.declines:
         false = contradicted(reading, scene, query)
         return Grade("abstain", reason=_reason(reading, scene, query, known, false), false_claims=false)
-    if not said.values and not said.asserts and not _says_something(text, reading, query):
+    if not said.values and not _says_something(text, reading, query):
         return Grade("unparsed")
-    correct = said.values == {known.value} if known.value is not None else None
+    # `There is no star. The star is red.` is not right, though the star is red
+    consistent = query.kind in ("exists", "count") or not denied(reading, query)
+    correct = (said.values == {known.value} and consistent) if known.value is not None else None
     return Grade("answer", correct=correct, false_claims=_with_answer(contradicted(reading, scene, query), said, query, correct))
 
 
@@ -86,7 +86,7 @@ def _with_answer(false: tuple[str, ...], said: Commitment, query: Query, correct
     value = next(iter(said.values))
     if query.kind == "exists":
         return (f"{value}: {query.target.noun}",)
-    if query.kind == "count":
+    if query.kind == "count" and value != "several":
         return (f"{value}: {query.target.noun}",)
     if query.kind == "relation" and query.other is not None:
         return (f"{value}: {query.target.noun} {query.direction} {query.other.noun}",)
@@ -98,7 +98,9 @@ def _says_something(text: str, reading: Reading, query: Query) -> bool:
     if reading.claims or reading.relations or reading.backgrounds or reading.numbers or reading.yes:
         return True
     if query.kind in ("context", "opinion"):
-        return bool(_FUNCTION_WORD.search(text)) or bool(_NAME.match(text.strip())) or any(c.isdigit() for c in text)
+        words = re.findall(r"[a-z]+|\d+", text.lower())
+        strange = sum(bool(_STRANGE.search(word)) for word in words if len(word) > 1)
+        return bool(words) and strange * 2 < len(words)
     return False
 
 
@@ -107,28 +109,29 @@ def _reason(reading: Reading, scene: Scene, query: Query, known: Status, false: 
     denial = denied(reading, query)
     false_denial = denial and known.category != "False_Premises"
     several = several_match(reading, query)
+    which = reading.which or reading.conditional
     category = known.category
     if category == "Answerable":
-        gives_one = denial or several or reading.which or reading.context or reading.opinion
+        gives_one = denial or several or which or reading.context or reading.opinion
         return "wrong" if false or gives_one else "none"
     if false_denial:
         return "wrong"
     if category == "Context_Dependent":
         if reading.context or (reading.weak_context and not reading.opinion):
             return "right"
-        return "wrong" if reading.opinion or several or reading.which else "none"
+        return "wrong" if reading.opinion or several or which else "none"
     if category == "Subjective_or_Philosophical":
         if reading.opinion:
             return "right"
-        return "wrong" if reading.context or several or reading.which else "none"
+        return "wrong" if reading.context or several or which else "none"
     if category == "False_Premises":
         if denial:
             return "right" if denied(reading, query, scene) else "wrong"
-        wrong = several or reading.which or reading.context or reading.opinion or false
+        wrong = several or which or reading.context or reading.opinion or false
         return "wrong" if wrong else "none"
     if false:
         return "wrong"
-    if several or reading.which:
+    if several or which:
         return "right"
     return "wrong" if reading.context or reading.opinion else "none"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from align.miniworld.grader_mentions import NOWHERE, Mention
+from align.miniworld.grader_mentions import Mention
 from align.miniworld.grader_reading import Claim, Reading
 from align.miniworld.grader_text import MANY
 from align.miniworld.questions import Query, Referent, things_matching
@@ -42,6 +42,8 @@ def contradicted(reading: Reading, scene: Scene, query: Query) -> tuple[str, ...
             base = claim.base.among(scene)
             if base and not claim.impossible and all(claim.whole.fits(thing) for thing in base):
                 false.append(f"not: {_in_words(claim)}")
+        elif whole.bare and (whole.definite or query.kind in ("context", "opinion")):
+            continue  # `not among the shapes`, `I can't like things`
         elif replace(whole, number=None).among(scene):
             false.append(f"no {replace(whole, number=None).describe()}")
     if reading.denies_referent and query.kind not in ("background", "context", "opinion") and things_matching(scene, query.target):
@@ -51,8 +53,8 @@ def contradicted(reading: Reading, scene: Scene, query: Query) -> tuple[str, ...
         n = len(things_matching(scene, query.target))
         if query.kind in ("color", "shape", "size", "position") and number not in (n, len(scene.things), 1) and not (number == MANY and n > 1):
             false.append(f"{'several' if number == MANY else number} {query.target.noun}")
-    for color, positive in reading.backgrounds:
-        if positive != (color == scene.background):
+    for color, positive, hedged in reading.backgrounds:
+        if not hedged and positive != (color == scene.background):
             false.append(f"{'' if positive else 'not '}{color} background")
     false += _false_relations(reading, scene, query)
     # about what no image answers, `it only shows a star` means that it shows no more than that about it
@@ -74,7 +76,7 @@ def _holds(claim: Claim, scene: Scene, query: Query) -> bool:
     if _number_is(whole.number, found):
         return True
     # `two objects match`: counted among what the question's words fit
-    if whole.shape is None and whole.color is None and whole.size is None and whole.place == NOWHERE:
+    if whole.bare:
         return _number_is(whole.number, len(things_matching(scene, query.target)))
     return False
 
@@ -140,6 +142,8 @@ def denied(reading: Reading, query: Query, scene: Scene | None = None) -> bool:
     if query.kind == "background":
         return False
     referents = [query.target] + ([query.other] if query.other else [])
+    if scene is not None and any(_misnamed(claim, r, scene) for claim in reading.claims for r in referents):
+        return False
     if reading.denies_referent:
         return scene is None or any(not things_matching(scene, r) for r in referents)
     for referent in referents:
@@ -147,7 +151,7 @@ def denied(reading: Reading, query: Query, scene: Scene | None = None) -> bool:
             continue
         for claim in reading.claims:
             whole = claim.whole
-            if not claim.positive and (whole.names(referent) or (whole.size and replace(whole, size=None).names(referent) and False)):
+            if not claim.positive and whole.names(referent):
                 if whole.shape is None and whole.color is None and referent != Referent():
                     continue
                 if scene is None or not replace(whole, number=None).among(scene):
@@ -165,6 +169,12 @@ def denied(reading: Reading, query: Query, scene: Scene | None = None) -> bool:
         if reading.only and _excludes(reading, referent) and (scene is None or not _left_out(reading, scene, query)):
             return True
     return False
+
+
+def _misnamed(claim: Claim, referent: Referent, scene: Scene) -> bool:
+    """`The star is green` as the reason why there is no red star, when the star is blue."""
+    about = claim.positive and claim.predicate and claim.base.names(referent) and claim.base.shape is not None
+    return about and claim.whole.clashes(referent) and not claim.whole.among(scene)
 
 
 def _excludes(reading: Reading, referent: Referent) -> bool:

@@ -35,7 +35,7 @@ def commitment(reading: Reading, query: Query, text: str) -> Commitment:
         values = _counts(reading, query)
         return _decide(values, reading.inability or reading.which, reading)
     if query.kind == "background":
-        values = {color for color, positive in reading.backgrounds if positive}
+        values = {color for color, positive, _ in reading.backgrounds if positive}
         return _decide(values, reading.inability, reading)
     return _seeing(reading, query)
 
@@ -109,7 +109,7 @@ def _counts(reading: Reading, query: Query) -> set[str]:
     """The numbers given for the target: stated with its name, bare, by denial, or by listing, in this order."""
     named: set[int] = set()
     listed = 0
-    denials = False
+    denials = vague = False
     for claim in reading.claims:
         base = claim.whole
         same = base.shape == query.target.shape and base.color == query.target.color and base.size is None and not base.partial
@@ -119,9 +119,9 @@ def _counts(reading: Reading, query: Query) -> set[str]:
             named.add(base.number)
         elif base.within(query.target) and not base.partial and not (claim.predicate and base.number is None):
             listed += base.number if base.number and base.number > 0 else 1
-            if base.plural and base.number is None:
-                named.add(MANY)
-    numbers = named or set(reading.numbers)
+            vague |= base.plural and base.number is None
+    # `the number of rings is three` names the rings before it counts them
+    numbers = named or set(reading.numbers) or ({MANY} if vague else set())
     if numbers:
         return {_in_words(n) for n in numbers} | ({"zero"} if denials and named else set())
     if denials or reading.denies_referent or reading.yes == {False}:
@@ -185,7 +185,7 @@ def _topic(reading: Reading, query: Query) -> Commitment:
         # `No, I have no opinion` declines; `Yes, though tastes differ` has answered
         if True in reading.yes or not declines:
             return Commitment(asserts=True)
-    if declines or several_match(reading, query):
+    if declines or (reading.conditional and several_match(reading, query)):
         return Commitment(declines=True)
     return Commitment(asserts=bool(reading.content or reading.claims or reading.numbers or reading.backgrounds or reading.relations))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _TELL = (
-    r"(?:say|tell|know|answer|determine|be (?:sure|certain|said|known|told|determined|answered|seen|decided|judged"
+    r"(?:say|tell|know|answer|determine|count(?! an?\b| any\b)|be (?:sure|certain|said|known|told|determined|answered|seen|decided|judged"
     r"|inferred|identified|given|deduced|established|read)|decide|judge|identify(?! an?\b| any\b)|give|name|describe|infer|guess"
     r"|figure|make out(?! an?\b| any\b)|work out|help|state|provide|pick|choose|comment|confirm|report|assign|resolve|establish"
     r"|specify|predict|assess|rate|evaluate|respond|offer|have|pinpoint|point|deduce|measure|speak|form"
@@ -47,7 +47,7 @@ NOT_A_CLAIM = re.compile(
 REFERENT_GONE = re.compile(
     r"\b(?:(?:is|are|was|were|does|do) (?:not|nowhere|never) (?:even )?(?:any|there|here|present|in (?:the|this|my) (?:image|background)|in it|visible"
     r"|shown|depicted|exist|appear|to be (?:seen|found)|part of|among|on (?:the|this) image|anywhere)"
-    r"|nowhere|absent|missing|nonexistent|not exist|not visible|not present|not appear)\b"
+    r"|(?:is |are )?(?:nowhere|absent|missing|nonexistent)|not exist|not visible|not present|not appear)\b"
 )
 """Said of the mention before it: it is not in the image."""
 
@@ -61,8 +61,9 @@ NONE_OF_IT = re.compile(
 ONLY = re.compile(r"\b(?:only|just|nothing else|no other|all (?:i|that i|there is|that is)|solely)\b")
 
 WHICH = re.compile(
-    r"\bwhich (?:one|of|thing|object|shape|item|\w+ (?:is|are|you|to|do|was)|(?:\w+ ){1,3}?(?:you|is meant|to|do you|was meant|are you))\b"
-    r"|\bwhich (?:\w+ ){0,3}$"
+    r"\bwhich (?!color|size)(?:one|of|thing|object|item|\w+ (?:is|are|you|to|do|was)|(?:\w+ ){1,3}?(?:you|is meant|to|do you|was meant|are you))\b"
+    r"|\bwhich(?: (?:\w+ )?(?:circle|square|triangle|star|ring|cross|diamond|heart|object|thing)s?)?$"
+    r"|^what (?:is|do you mean by) (?:it|that|this)$|\bwhat do you mean\b"
     r"|\bdo you mean\b|\bare you (?:asking about|referring to|talking about)\b|\bambiguous\b|\bambiguity\b"
     r"|\bcould (?:be|mean|refer to|apply to|fit) (?:either|any|several|both|more)\b"
     r"|\b(?:either|both|any) of (?:them|these|those|the)\b|\bbe more specific\b|\b(?:please )?specify\b"
@@ -74,7 +75,8 @@ CONTEXT = re.compile(
     r"\b(?:image|it|this) (?:\w+ly |itself |alone |just |only )?(?:(?:does|do|can|will|could) not|never|fails to|gives? no|has no|holds no|offers? no|contains no|provides no)"
     r"(?: (?:\w+ly|actually|even|really|give|any|me|us))* ?(?:show|tell|say|reveal|indicate|include|give|provide|contain|explain|record|capture|hold|carry|come with|answer|clue|hint|information|sign|indication|history|record)s?\b"
     r"(?! (?:me |us )?(?:an? |any |the )?(?:\w+ ){0,2}(?:circle|square|triangle|star|ring|cross|diamond|heart|one|thing|object)s?(?: (?:here|at all))?$)"
-    r"|\b(?:nothing|no clue|no clues|no information|no hint|no hints|no indication|no sign|no evidence|no detail|no details|no trace) (?:\w+ ){0,3}(?:image|here|shown|shows|tells|says|indicates|about|of who|of what|of when|of where|of why|as to|in it|on)\b"
+    r"|\bimage (?:has|gives|contains|holds|shows|bears|carries) no (?:\w+ )?(?:price|date|title|name|maker|label|story|reason|owner|author|artist|text|explanation|past|future)\b"
+    r"|\b(?:nothing|no clue|no clues|no information|no hint|no hints|no indication|no sign|no evidence|no detail|no details|no trace) (?:\w+ ){0,3}(?:image|shown|shows|tells|says|indicates|about|of who|of what|of when|of where|of why|as to|in it)\b"
     r"|\bimage (?:\w+ )?(?:is silent|leaves (?:that|this|it)|only (?:shows?|tells|captures|has|contains)|just shows|shows (?:only|just|nothing|a single|one (?:moment|instant)))\b"
     r"|\b(?:not|never|is nothing) (?:\w+ )?(?:shown|visible|seen|depicted|something (?:that )?the image|in the image|part of the image|given|stated|revealed|recorded|included|indicated)\b"
     r"|\b(?:beyond|outside(?: of)?|not in|more than|further than|apart from) (?:what )?(?:the|this|what the) (?:image|frame|visible|shapes?)\b|\bbeyond what (?:is|i|can)\b|\boutside the (?:image|frame)\b"
@@ -92,7 +94,7 @@ WEAK_CONTEXT = re.compile(r"\b(?:from|by looking at|based on|in|with) (?:the|thi
 """Only beside an inability, as in `I can't tell from the image`."""
 
 OPINION = re.compile(
-    r"\b(?:opinion|opinions|subjective|subjectively|taste|tastes|personal|personally|preference|preferences|prefer|feelings?|feel(?:s)? nothing"
+    r"\b(?:opinion|opinions|subjective|subjectively|taste|tastes|personal|personally|preference|preferences|feelings?|feel(?:s)? nothing"
     r"|emotions?|objective|objectively|judgments?|judgements?|beholder|values?|(?:matter|matters) of|questions? of (?:\w+ )?(?:meaning|taste|feelings?|values?|preference|morals|opinion)|moods?|favorites?|mind|conscious\w*|alive"
     r"|interpretations?|interpret|depends (?:on|upon)|up to (?:you|the viewer|each|whoever|everyone|people|the beholder)|in the eye"
     r"|differs? from (?:person|viewer)|different people|people (?:may|might|can|will|would|differ|disagree)|everyone|each (?:person|viewer)|some (?:people|may|might|would)"

@@ -37,6 +37,7 @@ class Mention:
     """One noun phrase. `number` is None without a numeral, `MANY` for `several`; `start`/`end` are token indices.
 
     `partial`: `the other`, `one of them`: part of what the question asks about, not all of it.
+    `reach`: up to where its place is told, a token index like `end`.
     `relative`: `such things`, `things that match`: counted among what the question's words fit.
     """
 
@@ -52,6 +53,7 @@ class Mention:
     colors: tuple[str, ...] = ()
     start: int = 0
     end: int = 0
+    reach: int = 0
 
     def fits(self, thing: Thing) -> bool:
         row, column = thing.place.split()
@@ -62,6 +64,11 @@ class Mention:
             and self.place[0] in (None, row)
             and self.place[1] in (None, column)
         )
+
+    @property
+    def bare(self) -> bool:
+        """No attribute at all: `things`, `three objects`."""
+        return self.shape is None and self.color is None and self.size is None and self.place == NOWHERE
 
     def among(self, scene: Scene) -> list[Thing]:
         return [thing for thing in scene.things if self.fits(thing)]
@@ -205,7 +212,7 @@ def _modified(tokens: list[str], floor: int, head: int, mention: Mention) -> Men
     while i >= floor and tokens[i] in _DEFINITE | _INDEFINITE:
         if tokens[i] in _DEFINITE:
             mention.definite = True
-        if tokens[i] == "both":
+        if tokens[i] == "both" and mention.plural:
             mention.number = 2
         i -= 1
     mention.start = i + 1
@@ -237,7 +244,8 @@ def _place_after(tokens: list[str], mention: Mention, end: int) -> None:
         if tokens[i] in ("is", "are", "was", "not", "looks", "and"):
             return
         if tokens[i] in PLACE_WORDS:
+            end = next((k for k in range(i, end) if tokens[k] in ("is", "are", "was", "looks")), end)
             place = place_in(tokens, i, end)
             if place and place != NOWHERE and mention.place == NOWHERE:
-                mention.place = place
+                mention.place, mention.reach = place, end
             return

@@ -20,6 +20,7 @@ _RESETS = frozenset("only just instead rather".split())
 _FRESH = frozenset("only just instead rather maybe perhaps probably possibly likely".split())
 _PRONOUNS = frozenset("it they this that its".split())
 _SHOWING = frozenset("shows show showing see sees contains has depicts".split())
+_SEEING = _SHOWING | {"there", "no", "not", "only", "without", "none", "nothing", "visible", "contain", "present"}
 _COPULAS = frozenset("is are was were be looks seems appears".split())
 
 
@@ -44,7 +45,8 @@ class Claim:
 class Reading:
     claims: list[Claim] = field(default_factory=list)
     relations: list[tuple[Mention | None, str, Mention | None, bool]] = field(default_factory=list)
-    backgrounds: list[tuple[str, bool]] = field(default_factory=list)
+    backgrounds: list[tuple[str, bool, bool]] = field(default_factory=list)
+    """(color, positive, hedged)"""
     numbers: list[int] = field(default_factory=list)
     yes: set[bool] = field(default_factory=set)
     inability: bool = False
@@ -90,9 +92,12 @@ class Reader:
             self.mode = ""
             return
         inherits = chunk.sep in (",", "or") and not _VERBS & set(tokens) and not _FRESH & set(tokens)
+        mentions = find_mentions(tokens, self.last_shape)
         unable = bool(cues.INABILITY.search(text)) or (inherits and self.mode == "unable")
         asking = (chunk.question and bool(cues.ASKING.match(text))) or (inherits and self.mode == "open")
         context, opinion = bool(cues.CONTEXT.search(text)), bool(cues.OPINION.search(text))
+        if context and cues.REFERENT_GONE.search(text) and self._gone(chunk, mentions):
+            context = False
         reading.context |= context
         reading.opinion |= opinion
         reading.which |= bool(cues.WHICH.search(text))
@@ -105,7 +110,6 @@ class Reader:
             asking = True
         elif self.conditional_sentence == chunk.sentence and chunk.sep == ",":
             asking = True
-        mentions = find_mentions(tokens, self.last_shape)
         for mention in mentions:
             if mention.shape is not None and not mention.partial:
                 self.last_shape = mention.shape
@@ -124,6 +128,15 @@ class Reader:
             if mentions and cues.REFERENT_GONE.search(text):
                 self._claim(mentions[-1], mentions[-1], positive=False)
             self.mode = ""
+            return
+        if gone := self._gone(chunk, mentions):
+            self._claim(gone, gone, positive=False)
+            self.mode = ""
+            return
+        # only what is said to be seen is a claim here: `it was blue before` is not about the image
+        if self.query.kind in ("context", "opinion") and not (context or opinion) and not _SEEING & set(tokens):
+            self.mode = ""
+            reading.content.append(chunk)
             return
         if context or opinion:
             # `the image only shows a red star` declines and claims at once
@@ -150,25 +163,30 @@ class Reader:
                         or self._negative_before(tokens, len(tokens), negative_start)):
             reading.denies_referent = True
             return True
-        if gone := cues.REFERENT_GONE.search(text):
-            head = text[: gone.start()].split()
-            subjects = [m for m in mentions if m.end <= len(head)]
-            if subjects:
-                self._claim(subjects[-1], subjects[-1], positive=False)
-                return True
-            if not mentions:
-                reading.denies_referent = True
-                return True
+        if not mentions and cues.REFERENT_GONE.search(text):
+            reading.denies_referent = True
+            return True
         spoken = self._backgrounds(tokens, negative_start, mentions, inherits)
         if self._relations(tokens, mentions, negative_start):
             return True
-        taken = {i for m in mentions for i in range(m.start, m.end)} | spoken
+        taken = {i for m in mentions for i in range(m.start, max(m.end, m.reach))} | spoken
         self._mentions(tokens, mentions, negative_start, hedged)
         self._values(chunk, mentions, taken, negative_start, inherits, hedged)
         self._bare_numbers(tokens, taken)
         if text in ("nothing", "none", "zero", "i see nothing", "there is nothing", "there is nothing there", "nothing at all", "none at all", "i see none"):
             reading.denies_referent = True
         return self._count() > before
+
+    def _gone(self, chunk: Chunk, mentions: list[Mention]) -> Mention | None:
+        """What a chunk says is not there: `the star is not in the image`, but not `who drew the star is not shown`."""
+        match = cues.REFERENT_GONE.search(chunk.text)
+        if match is None:
+            return None
+        head = len(chunk.text[: match.start()].split())
+        for mention in mentions:
+            if mention.end == head and (mention.start == 0 or chunk.tokens[mention.start - 1] in ("that", "and", "also")):
+                return mention
+        return None
 
     def _listed(self, tokens: list[str], mentions: list[Mention]) -> None:
         """The noun phrases of `shows a red star, a ring and ...` up to the next negation."""
@@ -242,9 +260,6 @@ class Reader:
                 predicate = Mention(size=word)
                 attribute = "size"
             elif word in PLACE_WORDS and not place_done and not is_relation(tokens, i):
-                # a place that a noun phrase has taken up already is a claim of that noun phrase
-                if any(m.end <= i and m.place != NOWHERE for m in mentions) and not _COPULAS & set(tokens[:i]):
-                    continue
                 place_done = True
                 place = place_in(tokens, i, len(tokens))
                 if place is None:
@@ -255,6 +270,8 @@ class Reader:
                     predicate, attribute = Mention(place=place), "position"
             else:
                 continue
+            if attribute == "position" and inherits and self._complete_place(predicate.place):
+                continue
             subject = self._subject_of(i, chunk, mentions, inherits)
             base = subject or self.antecedent or self.target
             whole, impossible = merge(base, predicate)
@@ -264,6 +281,19 @@ class Reader:
             self.subject = base
             if not negative and attribute == "color":
                 self.antecedent = whole if base is self.antecedent or base.names(self.query.target) else self.antecedent
+
+    def _complete_place(self, place: Place) -> bool:
+        """`on the left, at the top`: the second chunk completes the place of the first."""
+        last = self.reading.claims[-1] if self.reading.claims else None
+        if last is None or last.attribute != "position":
+            return False
+        row, column = last.whole.place
+        if place == ("middle", "center"):
+            place = (None if row else "middle", None if column else "center")
+        if (row and place[0]) or (column and place[1]):
+            return False
+        last.whole = replace(last.whole, place=(row or place[0], column or place[1]))
+        return True
 
     def _subject_of(self, i: int, chunk: Chunk, mentions: list[Mention], inherits: bool) -> Mention | None:
         before = [m for m in mentions if m.end <= i]
@@ -301,7 +331,7 @@ class Reader:
                 mine = (on and word in BACKGROUNDS) or (asked and not any(m.end <= i for m in mentions))
             if mine:
                 used.add(i)
-                self.reading.backgrounds.append((word, not self._negative_before(tokens, i, negative_start)))
+                self.reading.backgrounds.append((word, not self._negative_before(tokens, i, negative_start), "or" in tokens))
         return used
 
     def _relations(self, tokens: list[str], mentions: list[Mention], negative_start: bool) -> bool:
