@@ -74,14 +74,17 @@ def refusal(scene: Scene, query: Query, rng: random.Random) -> str:
         return _absent(scene, query, rng)
     if category == "Vague_Description":
         return _vague(scene, query, rng)
-    if category == "Context_Dependent":
-        matter, templates = CONTEXT_TOPICS[query.topic or ""][0], _CONTEXT
-    elif category == "Subjective_or_Philosophical":
-        matter, templates = OPINION_TOPICS[query.topic or ""][0], _OPINION
-    else:
+    if category == "Answerable":
         raise ValueError(f"{query} is answerable in this scene: it needs no refusal")
     shown = things_matching(scene, query.target)[:1] or scene.things
-    return rng.choice(templates).format(matter=matter, shown=naming(shown))
+    templates = _CONTEXT if category == "Context_Dependent" else _OPINION
+    return rng.choice(templates).format(matter=matter_of(query), shown=naming(shown))
+
+
+def matter_of(query: Query) -> str:
+    """What a context question asks beyond the image (`who made it`), or an opinion is a matter of (`taste`)."""
+    topics = CONTEXT_TOPICS if query.kind == "context" else OPINION_TOPICS
+    return topics[query.topic or ""][0]
 
 
 def mistaken_refusal(scene: Scene, query: Query, rng: random.Random) -> str:

@@ -8,7 +8,7 @@ unanswerable about another. That is what makes twins, and why no text cue tells 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from align.miniworld.scenes import COLORS, SHAPES, Scene, Thing
@@ -61,7 +61,8 @@ class Query:
     topic: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        plain = {k: dict(vars(v)) if isinstance(v, Referent) else v for k, v in vars(self).items()}
+        return {key: value for key, value in plain.items() if value is not None}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Query:

@@ -8,7 +8,7 @@ fresh scenes (about 0.2 ms each).
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -85,7 +85,8 @@ class Scene:
     tint: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        things = [dict(vars(thing)) for thing in self.things]
+        return {"background": self.background, "things": things, "tint": self.tint}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Scene:
@@ -99,11 +100,14 @@ class Scene:
         return tuple(thing.name for thing in self.things)
 
 
-def make_scene(rng: random.Random, part: Part = "seen", count: int | None = None) -> Scene:
+def make_scene(
+    rng: random.Random, part: Part = "seen", count: int | None = None, alike: bool = False
+) -> Scene:
     """Draw a random scene.
 
     With `part="seen"` no thing has a held-out shape-colour combination; with `"combinations"` at least
-    one has. `count` things, or one to five.
+    one has. `count` things, or one to five. With `alike` two of them share shape or colour, which chance
+    alone seldom does.
     """
     count = count or rng.choices((1, 2, 3, 4, 5), weights=(2, 4, 4, 3, 2))[0]
     cells = sorted(rng.sample(range(GRID * GRID), count))
@@ -131,6 +135,12 @@ def make_scene(rng: random.Random, part: Part = "seen", count: int | None = None
                 radius=radius,
             )
         )
+    if alike and count > 1:
+        one, other = rng.sample(range(count), 2)
+        attribute = rng.choice(("shape", "color"))
+        changed = replace(things[other], **{attribute: getattr(things[one], attribute)})
+        if (changed.shape, changed.color) not in HELD_OUT:
+            things[other] = changed
     return Scene(background, tuple(things), tint=rng.randint(-8, 8))
 
 
