@@ -73,14 +73,14 @@ def main(cfg: DictConfig) -> None:
         processing_class=loaded.processor,
         peft_config=lora,
     )
+    if lora is None:
+        say(f"lora: as in {loaded.adapter}, which is trained further; the lora settings are not used")
     ConsoleProgress("pairs").attach(trainer)
     parameters = format_parameters(count_parameters(trainer.model, family))
     say(parameters)
     prove_rows_run(trainer, training)
 
-    say(
-        f"{cfg.method} on {trainer.accelerator.device}, {args.world_size} process(es), {threads} CPU thread(s)"
-    )
+    say(f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), {threads} thread(s)")
     trainer.train(resume_from_checkpoint=checkpoint)
 
     figures = training_figures(trainer)

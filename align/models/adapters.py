@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peft import LoraConfig
@@ -42,15 +42,16 @@ def lora_config(
         raise ValueError(f"lora.parts: cannot adapt {', '.join(unknown)}; choose from {', '.join(ADAPTABLE)}")
     _refuse_unsupported(settings, for_preference)
 
+    every = [name for name, _ in model.named_modules()]
     available = linear_modules(model, family, parts)
     wanted = settings.pop("target_modules", None)
     if wanted is None or wanted == "all-linear":
         names = available
     elif isinstance(wanted, str):
-        names = [name for name, _ in model.named_modules() if re.fullmatch(wanted, name)]
+        names = [name for name in every if re.fullmatch(wanted, name)]
         if outside := [name for name in names if family.part_of(name) not in parts]:
             raise ValueError(
-                f"lora.target_modules={wanted!r} also matches {outside[0]} and {len(outside) - 1} more modules "
+                f"lora.target_modules={wanted!r} matches {outside[0]} and {len(outside) - 1} other modules "
                 f"outside lora.parts={list(parts)}: add {sorted({family.part_of(n) for n in outside})} to "
                 "lora.parts if you mean it, or narrow the expression"
             )
@@ -65,39 +66,46 @@ def lora_config(
             )
     if not names:
         raise ValueError(
-            f"no linear layer to adapt in lora.parts={list(parts)} of family {family.name!r}; choose other parts"
+            f"no linear layer to adapt in lora.parts={list(parts)} of family {family.name!r}: choose others"
         )
     # PEFT refuses `layers_to_transform` beside an expression, and writes a list in no fixed order.
-    target = sorted(names) if settings.get("layers_to_transform") is not None else _expression(names)
+    target = sorted(names) if settings.get("layers_to_transform") is not None else _expression(names, every)
     return LoraConfig(target_modules=target, **{"task_type": "CAUSAL_LM", **settings})
 
 
 def _refuse_unsupported(settings: Mapping[str, Any], for_preference: bool) -> None:
     if for_preference and settings.get("bias", "none") != "none":
         raise ValueError(
-            f"lora.bias={settings['bias']!r}: the reference model is this one with its adapter switched off, and "
-            "trained biases stay switched on. Use lora.bias=none"
+            f"lora.bias={settings['bias']!r}: the reference model is this one with its adapter switched off, "
+            "which leaves trained biases switched on. Use lora.bias=none"
         )
     saved = [str(name) for name in settings.get("modules_to_save") or ()]
     if for_preference and any(name.endswith("lm_head") for name in saved):
         raise ValueError(
-            "lora.modules_to_save holds lm_head: the preference loss multiplies by the base model's head directly, "
-            "so a trained copy of it would have no effect. Remove it"
+            "lora.modules_to_save holds lm_head: the preference loss multiplies by the base model's head "
+            "directly, so a trained copy of it would have no effect. Remove it"
         )
     if settings.get("target_parameters"):
         raise ValueError(
-            "lora.target_parameters is not supported: it matches parameters by suffix in every part of the model, "
-            "the vision tower included. Adapt linear layers with lora.target_modules and lora.parts"
+            "lora.target_parameters is not supported: it matches parameters by suffix in every part of the "
+            "model, the vision tower included. Adapt linear layers with lora.target_modules and lora.parts"
         )
 
 
-def _expression(names: list[str]) -> str:
-    """A regular expression that matches exactly `names`: layers' numbers are folded, all else is spelt out.
+def _expression(names: list[str], all_names: Sequence[str]) -> str:
+    """A regular expression that matches, of `all_names`, exactly `names`.
 
-    Kept readable, since it is what `adapter_config.json` shows.
+    Layers' numbers are folded where all of them are meant, since `adapter_config.json` should be readable.
     """
-    folded = sorted({re.sub(r"(?<=\.)\d+(?=\.|$)", r"#", name) for name in names})
-    return "|".join(re.escape(name).replace(r"\#", r"\d+") for name in folded)
+    chosen = set(names)
+    spelt = {name: re.escape(name) for name in names}
+    folded = {name: re.sub(r"\.\d+(?=\\\.|$)", r".\\d+", text) for name, text in spelt.items()}
+    exact = {
+        pattern: all(other in chosen for other in all_names if re.fullmatch(pattern, other))
+        for pattern in set(folded.values())
+    }
+    alternatives = {folded[name] if exact[folded[name]] else spelt[name] for name in names}
+    return "|".join(sorted(alternatives))
 
 
 def count_parameters(model: nn.Module, family: Family) -> dict[Part, dict[str, int]]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from peft import PeftModel
 from torch import nn
+from transformers import PreTrainedModel
 
 Part = Literal["vision_tower", "projector", "language_model", "head", "other"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -32,7 +34,7 @@ class Family:
     def paths(self) -> list[tuple[str, Part]]:
         """(module path, part), longest path first."""
         rows = [(path, f.name) for f in fields(self) if f.name != "name" for path in getattr(self, f.name)]
-        return sorted(rows, key=lambda row: -len(row[0]))  # type: ignore[arg-type,return-value]
+        return sorted(rows, key=lambda row: -len(row[0]))  # type: ignore[arg-type]
 
     def part_of(self, name: str) -> Part:
         """The part that a module or parameter belongs to; `other` for what lies in none of them."""
@@ -81,13 +83,13 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_of(model: nn.Module, paths: Mapping[str, Sequence[str]] | None = None) -> Family:
+def family_of(model: PreTrainedModel | PeftModel, paths: Mapping[str, Sequence[str]] | None = None) -> Family:
     """The family of a model, from `paths` if given, else from the table by `model.config.model_type`.
 
     Raises `ValueError` when the family is not in the table, or when a path names nothing in the model;
     the message lists the model's own modules and says how to name the parts.
     """
-    model_type = model.config.model_type
+    model_type = str(model.config.model_type)
     if paths is not None:
         known = {f.name for f in fields(Family)} - {"name"}
         if unknown := sorted(set(paths) - known):

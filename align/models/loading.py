@@ -69,7 +69,7 @@ def load_model(
     """
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     folder = model_folder(model, revision=revision, with_code=trust_remote_code)
-    network = AutoModelForImageTextToText.from_pretrained(
+    network: Any = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=_dtype(dtype, place),
         attn_implementation=attn_implementation,
@@ -101,8 +101,8 @@ def model_folder(model: str, *, revision: str | None = None, with_code: bool = F
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
-            f"model {model!r}: no *.safetensors in {folder}. Only safetensors weights are loaded; convert others "
-            "with `model.save_pretrained(folder)`"
+            f"model {model!r}: no *.safetensors in {folder}. Only safetensors weights are loaded; convert "
+            "others with `model.save_pretrained(folder)`"
         )
     return folder
 

@@ -53,13 +53,8 @@ def training_arguments(
     values.setdefault("dataloader_pin_memory", on_gpu)
     if values["dataloader_num_workers"]:
         values.setdefault("dataloader_persistent_workers", True)
-    return kind(
-        output_dir=str(Path(folder) / "checkpoints"),
-        seed=seed,
-        report_to=report_to,
-        max_length=None,
-        **values,
-    )
+    values |= {"output_dir": str(Path(folder) / "checkpoints"), "seed": seed, "report_to": report_to}
+    return kind(max_length=None, **values)  # type: ignore[call-arg]
 
 
 def use_cpu_threads(threads: int | None) -> int:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from typing import Any
 
 import datasets
@@ -44,6 +45,8 @@ def keep_quiet() -> None:
     transformers.utils.logging.disable_progress_bar()
     datasets.utils.logging.set_verbosity_error()
     datasets.disable_progress_bars()
+    # TRL and transformers warn about each other's renamed settings, which no user of this program can change.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\b")
     for name in ("trl", "accelerate", "peft", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

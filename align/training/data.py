@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
+from peft import PeftModel
 from PIL import Image
 from torch import nn
-from transformers import ProcessorMixin, Trainer
+from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from align.data.images import inspect_images, open_image
@@ -140,8 +141,8 @@ def read_training_rows(
 ) -> TrainingRows[R]:
     """Read rows, check their images and measure them in tokens. No row is ever cut.
 
-    Raises `DataError` with every malformed row and unusable image, or with every row longer than `max_tokens`;
-    with `skip_too_long`, those are left out and returned as problems, unless none would be left.
+    Raises `DataError` with every malformed row and unusable image, or with every row longer than
+    `max_tokens`; with `skip_too_long`, those are left out and listed in `skipped`, unless none would be left.
     """
     rows = read_records(file, kind)
     lengths = measure_rows(rows, data_root, processor)
@@ -150,8 +151,8 @@ def read_training_rows(
         Problem(
             file=str(file),
             row_id=row.question_id,
-            message=f"row {row.question_id} has {tokens} tokens, and {max_tokens} is the limit: shorten it, use "
-            "smaller images, raise data.max_tokens if the model can take it, or set data.skip_too_long=true",
+            message=f"row {row.question_id} has {tokens} tokens, and {max_tokens} is the limit: shorten it, "
+            "use smaller images, raise data.max_tokens if the model allows, or set data.skip_too_long=true",
         )
         for row, tokens in zip(rows, lengths.tokens, strict=True)
         if tokens > max_tokens
@@ -161,7 +162,7 @@ def read_training_rows(
     return TrainingRows(Path(file), list(compress(rows, fits)), lengths.where(fits), too_long)
 
 
-def longest_context(model: nn.Module) -> int:
+def longest_context(model: PreTrainedModel | PeftModel) -> int:
     """Tokens that the language model was made for."""
     text = model.config.get_text_config()
     limit = getattr(text, "max_position_embeddings", None)
@@ -171,7 +172,7 @@ def longest_context(model: nn.Module) -> int:
 
 
 def prove_rows_run(trainer: Trainer, training: TrainingRows[R]) -> int:
-    """Run the longest row of several image shapes through the trainer's collator and model, without gradients.
+    """Run the longest row of several image shapes through the trainer's collator and model, no gradients.
 
     A placeholder that has no image feature, or a feature without a placeholder, makes the model raise; here
     that happens before training and with the row's name. Returns how many rows were run; 0 when the
@@ -185,11 +186,13 @@ def prove_rows_run(trainer: Trainer, training: TrainingRows[R]) -> int:
         if shape not in longest or length > lengths[longest[shape]]:
             longest[shape] = index
     chosen = sorted(longest.values(), key=lambda index: -lengths[index])[:_PROVEN_SHAPES]
-    model = trainer.model
+    model: Any = trainer.model
+    dataset: Any = trainer.train_dataset
+    collate: Any = trainer.data_collator
     with torch.no_grad(), _eval_mode(model):
         for index in chosen:
             try:
-                batch = trainer.data_collator([trainer.train_dataset[index]])
+                batch = collate([dataset[index]])
                 batch = trainer._prepare_inputs({k: v for k, v in batch.items() if k != "completion_mask"})
                 model(**{k: v for k, v in batch.items() if k != "labels"}, use_cache=False)
             except ValueError as error:

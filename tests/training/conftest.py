@@ -28,7 +28,9 @@ def write_rows(root: Path, count: int = 16) -> None:
         answer = f"The circle is {color}."
         refusal = f"There is no star here; I see a {color} circle, so I can't say."
         invention = f"The star is {other}."
-        question, kind = ("What color is the circle?", "answer") if i % 2 else ("What color is the star?", "refuse")
+        question, kind = (
+            ("What color is the circle?", "answer") if i % 2 else ("What color is the star?", "refuse")
+        )
         chosen, rejected = (answer, refusal) if i % 2 else (refusal, invention)
         common = {"question_id": f"q{i}", "prompt": question, "images": (name,), "kind": kind}
         pairs.append(

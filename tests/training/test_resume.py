@@ -1,0 +1,39 @@
+"""Where a stopped run goes on, and when a new one would overwrite an old one."""
+
+from pathlib import Path
+
+import pytest
+
+from align.training.resume import last_whole_checkpoint, start_or_resume
+
+
+def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}') -> Path:
+    path = folder / "checkpoints" / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    if state is not None:
+        (path / "trainer_state.json").write_text(state)
+    return path
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
+    assert last_whole_checkpoint(tmp_path) is None
+    checkpoint(tmp_path, 9)
+    newest = checkpoint(tmp_path, 100)
+    checkpoint(tmp_path, 101, state=None)  # killed before the state was written
+    checkpoint(tmp_path, 102, state='{"global_step": 10')  # killed while it was written
+    (tmp_path / "checkpoints" / "checkpoint-notes").mkdir()
+    assert last_whole_checkpoint(tmp_path) == newest
+    assert start_or_resume(tmp_path, resume=True) == str(newest)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 2, state=None)
+    assert start_or_resume(tmp_path, resume=True) is None
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "adapter"])
+def test_an_earlier_run_is_not_overwritten(tmp_path: Path, left: str) -> None:
+    assert start_or_resume(tmp_path, resume=False) is None
+    (tmp_path / left).mkdir()
+    with pytest.raises(ValueError, match=r"holds an earlier run\. Give resume=true"):
+        start_or_resume(tmp_path, resume=False)
