@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from align.miniworld.grader_mentions import Mention
-from align.miniworld.grader_reading import Claim, Reading
+from align.miniworld.grader_statements import Claim, Reading
 from align.miniworld.grader_text import MANY
 from align.miniworld.questions import Query, Referent, things_matching
 from align.miniworld.scenes import Scene, Thing
+
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 def relation_holds(a: Thing, direction: str, b: Thing) -> bool:
@@ -38,7 +40,7 @@ def contradicted(reading: Reading, scene: Scene, query: Query) -> tuple[str, ...
                 if whole.color and whole.shape and seen[key] > len(whole.among(scene)):
                     false.append(f"another {whole.describe()}")
         elif claim.predicate:
-            # `the star is not red` is false where every star is red, and where there is none
+            # `the star is not red` is false where every star is red
             base = claim.base.among(scene)
             if base and not claim.impossible and all(claim.whole.fits(thing) for thing in base):
                 false.append(f"not: {_in_words(claim)}")
@@ -46,19 +48,30 @@ def contradicted(reading: Reading, scene: Scene, query: Query) -> tuple[str, ...
             continue  # `not among the shapes`, `I can't like things`
         elif replace(whole, number=None).among(scene):
             false.append(f"no {replace(whole, number=None).describe()}")
-    if reading.denies_referent and query.kind not in ("background", "context", "opinion") and things_matching(scene, query.target):
-        if query.kind != "relation":
-            false.append(f"no {query.target.noun}")
+    if (
+        reading.denies_referent
+        and query.kind not in ("background", "context", "opinion", "relation")
+        and things_matching(scene, query.target)
+    ):
+        false.append(f"no {query.target.noun}")
     for number in reading.numbers:
         n = len(things_matching(scene, query.target))
-        if query.kind in ("color", "shape", "size", "position") and number not in (n, len(scene.things), 1) and not (number == MANY and n > 1):
+        if (
+            query.kind in ("color", "shape", "size", "position")
+            and number not in (n, len(scene.things), 1)
+            and not (number == MANY and n > 1)
+        ):
             false.append(f"{'several' if number == MANY else number} {query.target.noun}")
     for color, positive, hedged in reading.backgrounds:
         if not hedged and positive != (color == scene.background):
             false.append(f"{'' if positive else 'not '}{color} background")
     false += _false_relations(reading, scene, query)
     # about what no image answers, `it only shows a star` means that it shows no more than that about it
-    if reading.only and query.kind not in ("context", "opinion") and (missing := _left_out(reading, scene, query)):
+    if (
+        reading.only
+        and query.kind not in ("context", "opinion")
+        and (missing := _left_out(reading, scene, query))
+    ):
         false.append(f"only {missing}")
     return tuple(dict.fromkeys(false))
 
@@ -108,7 +121,13 @@ def oriented(
     """A relation with `it` and what is left out filled in from the question."""
     target = _as_mention(query.target)
     other = _as_mention(query.other) if query.other else Mention()
-    if first is None and second is not None and query.other is not None and not second.clashes(query.target) and second.clashes(query.other):
+    if (
+        first is None
+        and second is not None
+        and query.other is not None
+        and not second.clashes(query.target)
+        and second.clashes(query.other)
+    ):
         return other, direction, target
     return first or target, direction, second or other
 
@@ -166,7 +185,11 @@ def denied(reading: Reading, query: Query, scene: Scene | None = None) -> bool:
                 and (scene is None or claim.whole.among(scene))
             ):
                 return True
-        if reading.only and _excludes(reading, referent) and (scene is None or not _left_out(reading, scene, query)):
+        if (
+            reading.only
+            and _excludes(reading, referent)
+            and (scene is None or not _left_out(reading, scene, query))
+        ):
             return True
     return False
 
@@ -198,9 +221,18 @@ def several_match(reading: Reading, query: Query) -> bool:
             base = claim.base
             if base.clashes(referent):
                 continue
-            about = base.relative or base.shape == referent.shape is not None or base.color == referent.color is not None
-            about |= base.shape is None and (referent == Referent() or base.number is not None and base.color is None and not claim.predicate)
-            if about and (base.number == MANY or (base.number or 0) >= 2 or (base.plural and base.number is None)):
+            about = (
+                base.relative
+                or base.shape == referent.shape is not None
+                or base.color == referent.color is not None
+            )
+            about |= base.shape is None and (
+                referent == Referent()
+                or (base.number is not None and base.color is None and not claim.predicate)
+            )
+            if about and (
+                base.number == MANY or (base.number or 0) >= 2 or (base.plural and base.number is None)
+            ):
                 return True
             if not claim.predicate and base.within(referent):
                 listed += 1

@@ -6,26 +6,22 @@ import re
 from dataclasses import dataclass, field, replace
 
 from align.miniworld import grader_cues as cues
-from align.miniworld.grader_claims import denied, oriented, several_match
+from align.miniworld.grader_claims import OPPOSITE, denied, oriented, several_match
 from align.miniworld.grader_mentions import NOWHERE, Mention
-from align.miniworld.grader_reading import Claim, Reading
+from align.miniworld.grader_statements import Claim, Reading
 from align.miniworld.grader_text import MANY, Chunk
 from align.miniworld.questions import NUMBERS, Query
-from align.miniworld.scenes import COLUMNS, ROWS
-
-_OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 @dataclass
 class Commitment:
-    """`values`: the answers given, in the words of `Status.value`; `asserts`: something else is stated."""
+    """`values`: the answers given, in the words of `Status.value`. Neither: it states something else."""
 
     declines: bool = False
-    asserts: bool = False
     values: set[str] = field(default_factory=set)
 
 
-def commitment(reading: Reading, query: Query, text: str) -> Commitment:
+def commitment(reading: Reading, query: Query) -> Commitment:
     """What the response commits to. `declines` is never set beside `values`."""
     if query.kind in ("context", "opinion"):
         return _topic(reading, query)
@@ -33,17 +29,15 @@ def commitment(reading: Reading, query: Query, text: str) -> Commitment:
         return _yes_or_no(reading, query)
     if query.kind == "count":
         values = _counts(reading, query)
-        return _decide(values, reading.inability or reading.which, reading)
+        return _decide(values, reading.inability or reading.which)
     if query.kind == "background":
         values = {color for color, positive, _ in reading.backgrounds if positive}
-        return _decide(values, reading.inability, reading)
+        return _decide(values, reading.inability)
     return _seeing(reading, query)
 
 
-def _decide(values: set[str], declines: bool, reading: Reading) -> Commitment:
-    if values:
-        return Commitment(values=values)
-    return Commitment(declines=declines, asserts=not declines and bool(reading.claims))
+def _decide(values: set[str], declines: bool) -> Commitment:
+    return Commitment(values=values) if values else Commitment(declines=declines)
 
 
 # --- Questions about one thing ------------------------------------------------------------------------
@@ -59,11 +53,13 @@ def _seeing(reading: Reading, query: Query) -> Commitment:
         if value is None:
             continue
         base = _without(claim.base, query.kind)
-        if claim.predicate and claim.attribute in (query.kind, "identity") and (base.names(query.target) and not _corrected(base, reading, query)):
+        if claim.predicate and claim.attribute in (query.kind, "identity") and base.names(query.target):
             direct.add(value)
-        elif not base.clashes(query.target) and (base.within(query.target) or (query.kind == "shape" and claim.whole.within(query.target)) or base.names(query.target)):
-            soft.add(value)
-        elif query.kind == "shape" and base.shape is None and not base.clashes(query.target):
+        elif not base.clashes(query.target) and (
+            base.within(query.target)
+            or base.names(query.target)
+            or (query.kind == "shape" and (base.shape is None or claim.whole.within(query.target)))
+        ):
             soft.add(value)
     several = several_match(reading, query)
     ambiguous = several or reading.which or reading.conditional
@@ -71,13 +67,8 @@ def _seeing(reading: Reading, query: Query) -> Commitment:
         return Commitment(values=direct)
     if soft and not ambiguous and (not reading.inability or len(soft) == 1):
         return Commitment(values=soft)
-    if reading.inability or ambiguous or denied(reading, query) or reading.context or reading.opinion:
-        return Commitment(declines=True)
-    return Commitment(asserts=bool(reading.claims or reading.relations or reading.backgrounds))
-
-
-def _corrected(base: Mention, reading: Reading, query: Query) -> bool:
-    return base.clashes(query.target)
+    declines = reading.inability or ambiguous or reading.context or reading.opinion
+    return Commitment(declines=declines or denied(reading, query))
 
 
 def _without(mention: Mention, kind: str) -> Mention:
@@ -106,13 +97,18 @@ def _value(claim: Claim, kind: str) -> str | None:
 
 
 def _counts(reading: Reading, query: Query) -> set[str]:
-    """The numbers given for the target: stated with its name, bare, by denial, or by listing, in this order."""
+    """The numbers given: stated with the target's name, bare, by denial or by listing, in this order."""
     named: set[int] = set()
     listed = 0
     denials = vague = False
     for claim in reading.claims:
         base = claim.whole
-        same = base.shape == query.target.shape and base.color == query.target.color and base.size is None and not base.partial
+        same = (
+            base.shape == query.target.shape
+            and base.color == query.target.color
+            and base.size is None
+            and not base.partial
+        )
         if not claim.positive:
             denials |= base.names(query.target) and (base.shape is not None or base.color is not None or same)
         elif same and base.number is not None:
@@ -142,9 +138,14 @@ def _yes_or_no(reading: Reading, query: Query) -> Commitment:
         if denial:
             values.add("no")
         for claim in reading.claims:
-            if claim.positive and claim.whole.within(query.target) and not claim.whole.partial and not claim.hedged:
+            if (
+                claim.positive
+                and claim.whole.within(query.target)
+                and not claim.whole.partial
+                and not claim.hedged
+            ):
                 values.add("yes")
-        return _decide(values, reading.inability or reading.which, reading)
+        return _decide(values, reading.inability or reading.which)
     for first, direction, second, positive in reading.relations:
         verdict = _relation_says(first, direction, second, positive, query)
         if verdict:
@@ -153,20 +154,22 @@ def _yes_or_no(reading: Reading, query: Query) -> Commitment:
         # `No, there is no star` denies the premise; it does not say where the star is not
         return Commitment(declines=True)
     several = several_match(reading, query) or reading.which
-    return _decide(values, reading.inability or several or reading.context, reading)
+    return _decide(values, reading.inability or several or reading.context)
 
 
-def _relation_says(first: Mention | None, direction: str, second: Mention | None, positive: bool, query: Query) -> str | None:
+def _relation_says(
+    first: Mention | None, direction: str, second: Mention | None, positive: bool, query: Query
+) -> str | None:
     assert query.other is not None
     assert query.direction is not None
     a, way, b = oriented(first, direction, second, query)
     if a.clashes(query.target) or b.clashes(query.other):
         if a.clashes(query.other) or b.clashes(query.target):
             return None
-        way = _OPPOSITE[way]
+        way = OPPOSITE[way]
     if way == query.direction:
         return "yes" if positive else "no"
-    if way == _OPPOSITE[query.direction]:
+    if way == OPPOSITE[query.direction]:
         return "no" if positive else None
     return None
 
@@ -175,19 +178,14 @@ def _relation_says(first: Mention | None, direction: str, second: Mention | None
 
 
 def _topic(reading: Reading, query: Query) -> Commitment:
-    """Any assertion answers, unless it declines; beside words of declining only what fits the topic does."""
-    declines = reading.inability or reading.context or reading.opinion or denied(reading, query) or reading.which
+    """Any words answer; beside words of declining only what fits the topic does."""
+    declines = (
+        reading.inability or reading.context or reading.opinion or denied(reading, query) or reading.which
+    )
     pattern = cues.TOPIC_COMMIT[query.topic or ""]
-    for chunk in reading.statements:
-        if _commits(chunk, pattern):
-            return Commitment(asserts=True)
-    if reading.yes:
-        # `No, I have no opinion` declines; `Yes, though tastes differ` has answered
-        if True in reading.yes or not declines:
-            return Commitment(asserts=True)
-    if declines or (reading.conditional and several_match(reading, query)):
-        return Commitment(declines=True)
-    return Commitment(asserts=bool(reading.content or reading.claims or reading.numbers or reading.backgrounds or reading.relations))
+    # `No, I have no opinion` declines; `Yes, though tastes differ` has answered
+    answers = True in reading.yes or any(_commits(chunk, pattern) for chunk in reading.statements)
+    return Commitment(declines=declines and not answers)
 
 
 def _commits(chunk: Chunk, pattern: re.Pattern[str]) -> bool:
@@ -200,6 +198,3 @@ def _commits(chunk: Chunk, pattern: re.Pattern[str]) -> bool:
     if (cues.CONTEXT.search(text) or cues.OPINION.search(text)) and not hedge:
         return False
     return not cues.GENERIC_STATEMENT.search(text)
-
-
-PLACES = frozenset(f"{row} {column}" for row in ROWS for column in COLUMNS)

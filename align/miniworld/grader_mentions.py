@@ -13,6 +13,7 @@ from align.miniworld.grader_text import (
     SIZE_WORDS,
     number_of,
     singular,
+    words,
 )
 from align.miniworld.questions import Referent
 from align.miniworld.scenes import Scene, Thing
@@ -22,19 +23,23 @@ Place = tuple[str | None, str | None]
 
 NOWHERE: Place = (None, None)
 
-_IGNORED = frozenset(
+_IGNORED = words(
     "bright dark light solid plain same different filled nice simple colored such possible matching similar "
-    "distinct separate pale deep vivid flat".split()
+    "distinct separate pale deep vivid flat"
 )
 _INDEFINITE = frozenset(("a", "an", "another", "some", "no", "any"))
-_DEFINITE = frozenset(("the", "this", "that", "your", "its", "these", "those", "either", "each", "every", "all", "both"))
+_DEFINITE = frozenset(
+    ("the", "this", "that", "your", "its", "these", "those", "either", "each", "every", "all", "both")
+)
 _AFTER_SHAPE = frozenset((*GENERIC_WORDS, "shaped", "shapes", "objects", "figures"))
+_AFTER_OTHER = SHAPE_WORDS | GENERIC_WORDS | COLOR_WORDS | {"one"}
+_BEFORE_ONE = COLOR_WORDS | SIZE_WORDS | words("other another this that the each left right first second")
 _IMAGE_WORDS = frozenset(("image", "frame", "background", "grid", "page"))
 
 
 @dataclass
 class Mention:
-    """One noun phrase. `number` is None without a numeral, `MANY` for `several`; `start`/`end` are token indices.
+    """One noun phrase. `number` is None without a numeral, `MANY` for `several`. `start`, `end` index tokens.
 
     `partial`: `the other`, `one of them`: part of what the question asks about, not all of it.
     `reach`: up to where its place is told, a token index like `end`.
@@ -74,7 +79,7 @@ class Mention:
         return [thing for thing in scene.things if self.fits(thing)]
 
     def names(self, target: Referent) -> bool:
-        """Is this the question's referent, as named there or with fewer words (`the star` for `the red star`)?"""
+        """Is this the question's referent, in its words or in fewer (`the star` for `the red star`)?"""
         return (
             not self.partial
             and self.shape in (None, target.shape)
@@ -152,18 +157,21 @@ def find_mentions(tokens: list[str], last_shape: str | None) -> list[Mention]:
             plural = word != base or (end > i + 1 and tokens[end - 1] != singular(tokens[end - 1]))
             mention = _modified(tokens, used, i, Mention(shape=base, plural=plural, end=end))
         elif base in GENERIC_WORDS and i >= used:
-            if tokens[i + 1 : i + 2] != ["of"] and tokens[i - 1 : i] not in (["what"], ["which"], ["its"], ["whose"]):
+            before = tokens[i - 1] if i else ""
+            if tokens[i + 1 : i + 2] != ["of"] and before not in ("what", "which", "its", "whose"):
                 mention = _modified(tokens, used, i, Mention(plural=word != base, end=i + 1))
                 if mention.start == i and not mention.plural:
                     mention = None  # `shape` as the name of an attribute
-        elif base == "one" and i > used and _noun_like_one(tokens, i):
+        elif base == "one" and i > used and tokens[i - 1] in _BEFORE_ONE:
             mention = _modified(tokens, used, i, Mention(shape=last_shape, plural=word != base, end=i + 1))
             if mention.color is None and mention.size is None:
                 mention.partial = True
         elif word in ("other", "others", "former", "latter") and tokens[i - 1 : i] == ["the"]:
-            if i + 1 == len(tokens) or not (singular(tokens[i + 1]) in SHAPE_WORDS | GENERIC_WORDS | COLOR_WORDS | {"one"}):
+            if i + 1 == len(tokens) or singular(tokens[i + 1]) not in _AFTER_OTHER:
                 mention = Mention(shape=last_shape, definite=True, partial=True, start=i - 1, end=i + 1)
-        elif word == "one" and i + 1 < len(tokens) and tokens[i + 1] in ("is", "of", "in", "at", "on", "looks"):
+        elif (
+            word == "one" and i + 1 < len(tokens) and tokens[i + 1] in ("is", "of", "in", "at", "on", "looks")
+        ):
             if i == 0 or tokens[i - 1] in ("and", "least"):
                 mention = Mention(shape=last_shape, partial=True, start=i, end=i + 1)
         elif word in COLOR_WORDS and i >= used and _elliptical(tokens, i):
@@ -217,11 +225,6 @@ def _modified(tokens: list[str], floor: int, head: int, mention: Mention) -> Men
         i -= 1
     mention.start = i + 1
     return mention
-
-
-def _noun_like_one(tokens: list[str], i: int) -> bool:
-    before = tokens[i - 1]
-    return before in COLOR_WORDS | SIZE_WORDS | {"other", "another", "this", "that", "the", "each", "left", "right", "first", "second"}
 
 
 def _elliptical(tokens: list[str], i: int) -> bool:

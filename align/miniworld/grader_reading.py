@@ -1,66 +1,49 @@
-"""What a response says: its claims about the image and its words of declining, before the scene is looked at."""
+"""What a response says: its claims about the image and its words of declining. The scene is not looked at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from align.miniworld import grader_cues as cues
 from align.miniworld.grader_mentions import NOWHERE, Mention, Place, find_mentions, is_relation, place_in
-from align.miniworld.grader_text import COLOR_WORDS, PLACE_WORDS, SIZE_WORDS, Chunk, canonical, chunks, number_of
+from align.miniworld.grader_statements import Claim, Reading, merge
+from align.miniworld.grader_text import (
+    COLOR_WORDS,
+    PLACE_WORDS,
+    SIZE_WORDS,
+    Chunk,
+    canonical,
+    chunks,
+    number_of,
+    words,
+)
 from align.miniworld.questions import Query
 from align.miniworld.scenes import BACKGROUNDS
 
-_VERBS = frozenset(
-    "is are was were be see sees seen show shows shown has have had contains contain include includes do does did "
-    "can could look looks appear appears seem seems mean guess say think know count find match matches will would "
-    "may might made drew drawn feel feels means stands costs owns belongs lies sits stays need depends asks lacks".split()
+_VERBS = words(
+    "is are was were be see sees seen show shows shown has have had contains contain include includes "
+    "do does did can could look looks appear appears seem seems mean guess say think know count find match "
+    "matches will would may might made drew drawn feel feels means stands costs owns belongs lies sits stays need depends "
+    "asks lacks"
 )
-_NEGATIONS = frozenset("not no never neither nor without lacks lack none nothing cannot".split())
-_RESETS = frozenset("only just instead rather".split())
-_FRESH = frozenset("only just instead rather maybe perhaps probably possibly likely".split())
-_PRONOUNS = frozenset("it they this that its".split())
-_SHOWING = frozenset("shows show showing see sees contains has depicts".split())
-_SEEING = _SHOWING | {"there", "no", "not", "only", "without", "none", "nothing", "visible", "contain", "present"}
-_COPULAS = frozenset("is are was were be looks seems appears".split())
-
-
-@dataclass
-class Claim:
-    """`base` is the noun phrase, `whole` the same with what is predicated of it: `the star` and `red star`.
-
-    `predicate` says whether something is predicated of it (`the star is red`); otherwise it is only said
-    to be there. `direct`: said of `it`, of nothing in particular (`Red.`), or of the question's own words.
-    """
-
-    base: Mention
-    whole: Mention
-    positive: bool
-    predicate: bool = False
-    attribute: str | None = None
-    hedged: bool = False
-    impossible: bool = False
-
-
-@dataclass
-class Reading:
-    claims: list[Claim] = field(default_factory=list)
-    relations: list[tuple[Mention | None, str, Mention | None, bool]] = field(default_factory=list)
-    backgrounds: list[tuple[str, bool, bool]] = field(default_factory=list)
-    """(color, positive, hedged)"""
-    numbers: list[int] = field(default_factory=list)
-    yes: set[bool] = field(default_factory=set)
-    inability: bool = False
-    which: bool = False
-    context: bool = False
-    weak_context: bool = False
-    opinion: bool = False
-    only: bool = False
-    denies_referent: bool = False
-    conditional: bool = False
-    content: list[Chunk] = field(default_factory=list)
-    """Chunks that are neither a claim about the scene, nor words of declining, nor an apology."""
-    statements: list[Chunk] = field(default_factory=list)
-    """Every chunk but those of inability, questions and apologies."""
+_NEGATIONS = words("not no never neither nor without lacks lack none nothing cannot")
+_RESETS = words("only just instead rather")
+_FRESH = words("only just instead rather maybe perhaps probably possibly likely")
+_PRONOUNS = words("it they this that its")
+_SHOWING = words("shows show showing see sees contains has depicts")
+_SEEING = _SHOWING | words("there no not only without none nothing visible contain present")
+_NOTHING = frozenset(
+    (
+        "nothing",
+        "none",
+        "zero",
+        "i see nothing",
+        "there is nothing",
+        "there is nothing there",
+        "nothing at all",
+    )
+)
+_COPULAS = words("is are was were be looks seems appears")
 
 
 class Reader:
@@ -114,14 +97,12 @@ class Reader:
             if mention.shape is not None and not mention.partial:
                 self.last_shape = mention.shape
         negative_start = inherits and self.mode == "negative"
-        # `I can't say; the picture doesn't show a star` denies something even in the words of declining.
         if unable or asking:
             self.mode = "unable" if unable else "open"
+            # `I can't tell which of the two circles you mean` claims nothing but their number
             for mention in mentions:
                 if mention.definite and mention.number not in (None, 0, 1):
                     self._claim(mention, mention, positive=True)
-            if not unable and not asking:
-                reading.statements.append(chunk)
             return
         reading.statements.append(chunk)
         if cues.NOT_A_CLAIM.search(text) and self.query.kind not in ("context", "opinion"):
@@ -134,9 +115,12 @@ class Reader:
             self.mode = ""
             return
         # only what is said to be seen is a claim here: `it was blue before` is not about the image
-        if self.query.kind in ("context", "opinion") and not (context or opinion) and not _SEEING & set(tokens):
+        if (
+            self.query.kind in ("context", "opinion")
+            and not (context or opinion)
+            and not _SEEING & set(tokens)
+        ):
             self.mode = ""
-            reading.content.append(chunk)
             return
         if context or opinion:
             # `the image only shows a red star` declines and claims at once
@@ -148,43 +132,44 @@ class Reader:
             self.mode = ""
             return
         self.mode = "negative" if self._negative_before(tokens, len(tokens), negative_start) else ""
-        found = self._claims(chunk, mentions, negative_start, inherits)
-        if not found:
-            reading.content.append(chunk)
+        self._claims(chunk, mentions, negative_start, inherits)
 
-    def _claims(self, chunk: Chunk, mentions: list[Mention], negative_start: bool, inherits: bool) -> bool:
-        """Collect the claims of an assertive chunk; False when there are none."""
+    def _claims(self, chunk: Chunk, mentions: list[Mention], negative_start: bool, inherits: bool) -> None:
+        """Collect the claims of an assertive chunk."""
         reading, tokens, text = self.reading, chunk.tokens, chunk.text
-        before = self._count()
         hedged = "or" in tokens and not _NEGATIONS & set(tokens) and chunk.sep != "nor"
         reading.only |= bool(cues.ONLY.search(text))
         generic = cues.NONE_OF_IT.search(text)
-        if generic and (generic.group().split()[0] in ("there", "no") or {"no", "none", "nothing"} & set(generic.group().split())
-                        or self._negative_before(tokens, len(tokens), negative_start)):
+        if generic and (
+            generic.group().split()[0] in ("there", "no")
+            or {"no", "none", "nothing"} & set(generic.group().split())
+            or self._negative_before(tokens, len(tokens), negative_start)
+        ):
             reading.denies_referent = True
-            return True
+            return
         if not mentions and cues.REFERENT_GONE.search(text):
             reading.denies_referent = True
-            return True
-        spoken = self._backgrounds(tokens, negative_start, mentions, inherits)
+            return
+        spoken = self._backgrounds(tokens, negative_start, mentions)
         if self._relations(tokens, mentions, negative_start):
-            return True
+            return
         taken = {i for m in mentions for i in range(m.start, max(m.end, m.reach))} | spoken
         self._mentions(tokens, mentions, negative_start, hedged)
         self._values(chunk, mentions, taken, negative_start, inherits, hedged)
         self._bare_numbers(tokens, taken)
-        if text in ("nothing", "none", "zero", "i see nothing", "there is nothing", "there is nothing there", "nothing at all", "none at all", "i see none"):
+        if text in _NOTHING:
             reading.denies_referent = True
-        return self._count() > before
 
     def _gone(self, chunk: Chunk, mentions: list[Mention]) -> Mention | None:
-        """What a chunk says is not there: `the star is not in the image`, but not `who drew the star is not shown`."""
+        """What is said not to be there: `the star is not shown`, but not `who drew the star is not shown`."""
         match = cues.REFERENT_GONE.search(chunk.text)
         if match is None:
             return None
         head = len(chunk.text[: match.start()].split())
         for mention in mentions:
-            if mention.end == head and (mention.start == 0 or chunk.tokens[mention.start - 1] in ("that", "and", "also")):
+            if mention.end == head and (
+                mention.start == 0 or chunk.tokens[mention.start - 1] in ("that", "and", "also")
+            ):
                 return mention
         return None
 
@@ -195,10 +180,6 @@ class Reader:
                 self._claim(mention, mention, positive=True)
                 self._remember(mention)
 
-    def _count(self) -> int:
-        r = self.reading
-        return len(r.claims) + len(r.relations) + len(r.backgrounds) + len(r.numbers) + r.denies_referent
-
     def _claim(self, base: Mention, whole: Mention, *, positive: bool, **more: object) -> None:
         self.reading.claims.append(Claim(base, whole, positive, **more))  # type: ignore[arg-type]
 
@@ -206,17 +187,16 @@ class Reader:
     def _negative_before(tokens: list[str], i: int, negative: bool) -> bool:
         """Is what stands at `i` within the scope of a negation?"""
         for k, word in enumerate(tokens[:i]):
-            if word in _NEGATIONS:
-                negative = True
-            elif word == "than" and tokens[k - 1] == "rather":
-                negative = True
-            elif word == "of" and k and tokens[k - 1] == "instead":
+            before = tokens[k - 1] if k else ""
+            if word in _NEGATIONS or (before, word) in (("rather", "than"), ("instead", "of")):
                 negative = True
             elif word in _RESETS:
                 negative = False
         return negative
 
-    def _mentions(self, tokens: list[str], mentions: list[Mention], negative_start: bool, hedged: bool) -> None:
+    def _mentions(
+        self, tokens: list[str], mentions: list[Mention], negative_start: bool, hedged: bool
+    ) -> None:
         """Noun phrases: said to be there, or to be what another one is (`the red object is a star`)."""
         for k, mention in enumerate(mentions):
             negative = self._negative_before(tokens, max(mention.end - 1, mention.start), negative_start)
@@ -234,18 +214,33 @@ class Reader:
                 self._claim(mention, mention, positive=not negative, hedged=hedged)
             else:
                 whole, impossible = merge(subject, mention)
-                self._claim(subject, whole, positive=not negative, predicate=True, attribute="identity",
-                            hedged=hedged, impossible=impossible)
+                self._claim(
+                    subject,
+                    whole,
+                    positive=not negative,
+                    predicate=True,
+                    attribute="identity",
+                    hedged=hedged,
+                    impossible=impossible,
+                )
             if not negative and not mention.partial:
                 self._remember(subject or mention)
 
     def _remember(self, mention: Mention) -> None:
-        """`it` is the thing that was spoken of last, but the question's own referent when that was among them."""
+        """`it` is what was spoken of last, but the question's own referent when that was among them."""
         if self.antecedent is None or not self.antecedent.within(self.query.target):
-            self.antecedent = mention if mention.number in (None, 1) and not mention.plural else self.antecedent
+            self.antecedent = (
+                mention if mention.number in (None, 1) and not mention.plural else self.antecedent
+            )
 
     def _values(
-        self, chunk: Chunk, mentions: list[Mention], taken: set[int], negative_start: bool, inherits: bool, hedged: bool
+        self,
+        chunk: Chunk,
+        mentions: list[Mention],
+        taken: set[int],
+        negative_start: bool,
+        inherits: bool,
+        hedged: bool,
     ) -> None:
         """Colors, sizes and places that are predicated of something, or given by themselves."""
         tokens = chunk.tokens
@@ -276,11 +271,20 @@ class Reader:
             base = subject or self.antecedent or self.target
             whole, impossible = merge(base, predicate)
             negative = self._negative_before(tokens, i, negative_start)
-            self._claim(base, whole, positive=not negative, predicate=True, attribute=attribute,
-                        hedged=hedged, impossible=impossible)
+            self._claim(
+                base,
+                whole,
+                positive=not negative,
+                predicate=True,
+                attribute=attribute,
+                hedged=hedged,
+                impossible=impossible,
+            )
             self.subject = base
             if not negative and attribute == "color":
-                self.antecedent = whole if base is self.antecedent or base.names(self.query.target) else self.antecedent
+                self.antecedent = (
+                    whole if base is self.antecedent or base.names(self.query.target) else self.antecedent
+                )
 
     def _complete_place(self, place: Place) -> bool:
         """`on the left, at the top`: the second chunk completes the place of the first."""
@@ -310,11 +314,14 @@ class Reader:
         for i, word in enumerate(tokens):
             if i in taken or (number := number_of(word)) is None:
                 continue
-            if word == "one" and (tokens[i - 1 : i] in (["which"], ["no"], ["this"], ["that"], ["the"], ["see"]) and self.query.kind != "count"):
+            if word == "one" and (
+                tokens[i - 1 : i] in (["which"], ["no"], ["this"], ["that"], ["the"], ["see"])
+                and self.query.kind != "count"
+            ):
                 continue
             self.reading.numbers.append(number)
 
-    def _backgrounds(self, tokens: list[str], negative_start: bool, mentions: list[Mention], inherits: bool) -> set[int]:
+    def _backgrounds(self, tokens: list[str], negative_start: bool, mentions: list[Mention]) -> set[int]:
         """Claims about the background; returns the tokens that they use up."""
         used: set[int] = set()
         asked = self.query.kind == "background"
@@ -331,7 +338,9 @@ class Reader:
                 mine = (on and word in BACKGROUNDS) or (asked and not any(m.end <= i for m in mentions))
             if mine:
                 used.add(i)
-                self.reading.backgrounds.append((word, not self._negative_before(tokens, i, negative_start), "or" in tokens))
+                self.reading.backgrounds.append(
+                    (word, not self._negative_before(tokens, i, negative_start), "or" in tokens)
+                )
         return used
 
     def _relations(self, tokens: list[str], mentions: list[Mention], negative_start: bool) -> bool:
@@ -340,9 +349,9 @@ class Reader:
         for i, word in enumerate(tokens):
             if word in ("above", "below"):
                 direction = word
-            elif word in ("left", "right") and is_relation(tokens, i):
-                direction = f"{word} of"
-            elif self.query.kind == "relation" and word in ("left", "right") and tokens[i - 1 : i] == ["the"]:
+            elif word in ("left", "right") and (
+                is_relation(tokens, i) or (self.query.kind == "relation" and tokens[i - 1 : i] == ["the"])
+            ):
                 direction = f"{word} of"
             elif self.query.kind == "relation" and word in ("higher", "lower"):
                 direction = "above" if word == "higher" else "below"
@@ -351,21 +360,8 @@ class Reader:
             first = [m for m in mentions if m.end <= i]
             second = [m for m in mentions if m.start > i]
             positive = not self._negative_before(tokens, i, negative_start)
-            self.reading.relations.append((first[-1] if first else None, direction, second[0] if second else None, positive))
+            self.reading.relations.append(
+                (first[-1] if first else None, direction, second[0] if second else None, positive)
+            )
             found = True
         return found
-
-
-def merge(subject: Mention, predicate: Mention) -> tuple[Mention, bool]:
-    """The subject with what is predicated of it; True when the two cannot both be (`the star is a circle`)."""
-    impossible = False
-    values: dict[str, object] = {}
-    for name in ("shape", "color", "size"):
-        said, new = getattr(subject, name), getattr(predicate, name)
-        if name == "shape" and subject.partial:
-            said = said if new is None else None
-        impossible |= said is not None and new is not None and said != new
-        values[name] = new if new is not None else said
-    place: Place = predicate.place if predicate.place != NOWHERE else subject.place
-    number = subject.number if subject.number is not None else predicate.number
-    return replace(subject, place=place, number=number, colors=(), **values), impossible  # type: ignore[arg-type]

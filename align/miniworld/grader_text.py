@@ -11,24 +11,31 @@ from dataclasses import dataclass, field
 
 from align.miniworld.scenes import BACKGROUNDS, COLORS, SHAPES, SIZES
 
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Words that name a color, shape or size which no scene has: a claim with one of them is always wrong.
-FOREIGN_COLORS = frozenset(
+FOREIGN_COLORS = words(
     "magenta teal gold golden silver beige lime navy maroon indigo tan crimson scarlet olive lavender peach "
-    "transparent colorless rainbow multicolored".split()
+    "transparent colorless rainbow multicolored"
 )
-FOREIGN_SHAPES = frozenset(
+FOREIGN_SHAPES = words(
     "hexagon pentagon octagon oval ellipse rectangle cube sphere cylinder cone pyramid arrow moon crescent "
     "trapezoid parallelogram polygon spiral line flower tree house person man woman child dog cat bird fish "
-    "car apple sun cloud".split()
+    "car apple sun cloud"
 )
 COLOR_WORDS = frozenset((*COLORS, *BACKGROUNDS)) | FOREIGN_COLORS
 SHAPE_WORDS = frozenset(SHAPES) | FOREIGN_SHAPES
 SIZE_WORDS = frozenset(SIZES) | {"medium"}
-GENERIC_WORDS = frozenset("object thing shape figure item form element symbol".split())
-PLACE_WORDS = frozenset("top bottom left right center middle".split())
+GENERIC_WORDS = words("object thing shape figure item form element symbol")
+PLACE_WORDS = words("top bottom left right center middle")
 NUMBER_WORDS = {
     word: number
-    for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
+    for number, word in enumerate(
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    )
 }
 MANY = -1
 """The number of `several`, `many`, `more than one`: at least two."""
@@ -50,12 +57,14 @@ _SYNONYMS = {
     "central": "center", "centered": "center", "centred": "center", "leftmost": "left", "rightmost": "right",
     "lefthand": "left", "righthand": "right", "picture": "image", "photo": "image", "photograph": "image",
     "drawing": "image", "pic": "image", "scene": "image", "illustration": "image", "canvas": "image",
-    "figures": "objects", "backdrop": "background", "beneath": "below", "underneath": "below", "under": "below",
+    "figures": "objects", "backdrop": "background", "beneath": "below",
+    "underneath": "below", "under": "below",
     "multiple": "several", "many": "several", "numerous": "several", "various": "several",
     "yeah": "yes", "yep": "yes", "yup": "yes", "nope": "no", "nah": "no", "cannot": "can not",
     "dont": "do not", "doesnt": "does not", "cant": "can not", "isnt": "is not", "arent": "are not",
     "wont": "will not", "couldnt": "could not", "didnt": "did not", "im": "i am", "ive": "i have",
-    "theres": "there is", "wasnt": "was not", "unfortunately": "", "actually": "", "really": "", "clearly": "",
+    "theres": "there is", "wasnt": "was not", "unfortunately": "", "actually": "", "really": "",
+    "clearly": "",
     "honestly": "", "simply": "", "definitely": "", "certainly": "", "currently": "", "also": "",
 }  # fmt: skip
 _PLURALS = {
@@ -78,12 +87,15 @@ _CONTRACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"'d\b", " would"),
         (r"'ll\b", " will"),
         # `the star's color` keeps its possessive as `of`-less juxtaposition; any other `'s` is `is`.
-        (r"'s (?=colou?rs?\b|shapes?\b|sizes?\b|position\b|location\b|place\b|feelings?\b|maker\b|price\b"
-         r"|meaning\b|owner\b|purpose\b|creator\b|age\b|origin\b|history\b|future\b|past\b|beauty\b)", " "),
+        (
+            r"'s (?=colou?rs?\b|shapes?\b|sizes?\b|position\b|location\b|place\b|feelings?\b|maker\b|price\b"
+            r"|meaning\b|owner\b|purpose\b|creator\b|age\b|origin\b|history\b|future\b|past\b|beauty\b)",
+            " ",
+        ),
         (r"'s\b", " is"),
         (r"'", ""),
     )
-)  # fmt: skip
+)
 _WORD = re.compile(r"[a-z]+|\d+|[.,;:!?]")
 _BREAKS = re.compile(r"\s[-–—]+\s|[—()\[\]]|\.{3,}|…")
 _NEWLINES = re.compile(r"\s*\n+\s*")
@@ -96,11 +108,22 @@ _REWRITES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     for needs, pattern, replacement in (
         ("blue", r"\b(?:light|sky|baby|pale) blue\b", "cyan"),
         ("plus", r"\bplus (?:sign|shape|symbol)\b", "cross"),
-        (" plus", r"\b(a|the|an|no|any|one|[a-z]+(?:red|low|een|yan|lue|ple|ink)|orange|small|large|is) plus\b(?! a\b| an\b| the\b)", r"\1 cross"),
+        (
+            " plus",
+            r"\b(a|the|an|no|any|one|[a-z]+(?:red|low|een|yan|lue|ple|ink)|orange|small|large"
+            r"|is) plus\b(?! a\b| an\b| the\b)",
+            r"\1 cross",
+        ),
         ("thing", r"\b(?:nothing|not anything) (?:but|except|other than|besides)(?: for)?\b", "only"),
         ("", r"\bno doubt\b|\bwithout (?:a |any )?doubt\b|\bno question\b", "surely"),
         # `the star you asked about is red`: the relative clause says nothing
-        (" you ", r"\b(the (?:\w+ ){1,3}?)(?:that |which )?you (?:are |were )?(?:ask|asked|asking|mention|mentioned|mean|meant|refer|referred|referring|talking|described?)(?: about| to)?(?= (?:is|are|was|were|does|do|has|looks|in|at)\b)", r"\1"),
+        (
+            " you ",
+            r"\b(the (?:\w+ ){1,3}?)(?:that |which )?you (?:are |were )?(?:ask|asked|asking|mention"
+            r"|mentioned|mean|meant|refer|referred|referring|talking|described?)(?: about"
+            r"| to)?(?= (?:is|are|was|were|does|do|has|looks|in|at)\b)",
+            r"\1",
+        ),
         ("longer", r"\bno longer\b", "now not"),
         ("not ", r"\bnot (?:only|just|merely)\b", "only"),
         ("top", r"\bat (?:the )?top of\b", "in the top of"),
@@ -114,25 +137,41 @@ _REWRITES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("hand", r"\b(left|right) hand\b", r"\1"),
         ("right", r"\b(?:right now|all right|that is right|you are right|right away)\b", "yes"),
         ("nothing", rf"\bnothing{_HERE} (?:that )?(?:is|looks) (?:an? )?{_X}", r"no \g<x> thing"),
-        ("none of", rf"\bnone of (?:the |these |those )?{_THING}{_HERE} (?:is|are|looks?) (?:an? )?{_X}", r"no \g<x> thing"),
+        (
+            "none of",
+            rf"\bnone of (?:the |these |those )?{_THING}{_HERE} (?:is|are|looks?) (?:an? )?{_X}",
+            r"no \g<x> thing",
+        ),
         ("no ", rf"\bno (?:object|thing|shape|item){_HERE} (?:is|looks) (?:an? )?{_X}", r"no \g<x> thing"),
-        ("thing", r"\b(no|any|some)thing (?:that is |which is )?(?=(?:" + "|".join(COLORS) + r")\b)", r"\1 thing_"),
+        (
+            "thing",
+            r"\b(no|any|some)thing (?:that is |which is )?(?=(?:" + "|".join(COLORS) + r")\b)",
+            r"\1 thing_",
+        ),
         (" of", r"\ba (?:couple|pair) of\b", "two"),
-        ("", r"\bmore than one\b|\ba few\b|\ba number of\b|\ba lot of\b|\blots of\b|\bat least two\b", "several"),
+        (
+            "",
+            r"\bmore than one\b|\ba few\b|\ba number of\b|\ba lot of\b|\blots of\b|\bat least two\b",
+            "several",
+        ),
         ("not ", r"\bnot (?:a single|one|even one|even a)\b(?= [a-z])", "no"),
-        ("the only", r"\bthe only (?:shapes?|things?|objects?|one)(?: (?:that )?(?:i (?:can )?see|here|there|in (?:the|this) image|present|visible))* (?:is|are)\b",
-         "there is only"),
+        (
+            "the only",
+            r"\bthe only (?:shapes?|things?|objects?|one)(?: (?:that )?(?:i (?:can )?see|here|there"
+            r"|in (?:the|this) image|present|visible))* (?:is|are)\b",
+            "there is only",
+        ),
         ("", r"\b(?:a single|exactly one|just one|only one|the only)\b", "one"),
         ("exist", r"\bthere (?:exists?|remains?)\b", "there is"),
     )
-)  # fmt: skip
+)
 """(a text that must be there for the pattern to be worth trying, pattern, replacement)"""
 _NOTHING_COLOR = re.compile(r"\b(no|any|some) thing_ ?([a-z]+)")
 
 _SENTENCE_END = frozenset(".!?")
-_CUT_BEFORE = frozenset("but because since although though while whereas however therefore thus hence yet".split())
-_AND_CUTS = frozenset("i it there so therefore this that you they its we as no thus hence then".split())
-_AS_CUTS = frozenset("there i it the no you both several two three four five neither nothing this that we".split())
+_CUT_BEFORE = words("but because since although though while whereas however therefore thus hence yet")
+_AND_CUTS = words("i it there so therefore this that you they its we as no thus hence then")
+_AS_CUTS = words("there i it the no you both several two three four five neither nothing this that we")
 _CUT_INABILITY = re.compile(
     r"(?<=[a-z]) (?=(?:i|we) (?:\w+ )?(?:can not|could not|do not know|am (?:not|un\w+)|have no)\b"
     r"|it is (?:impossible|not possible|unclear|hard|not clear)\b|there is no way\b)"
@@ -173,8 +212,7 @@ def canonical(text: str) -> str:
     if "'" in text or "cannot" in text:
         for pattern, replacement in _CONTRACTIONS:
             text = pattern.sub(replacement, text)
-    words = [_SYNONYMS.get(word, word) for word in _WORD.findall(text)]
-    text = " ".join(word for word in words if word)
+    text = " ".join(filter(None, (_SYNONYMS.get(word, word) for word in _WORD.findall(text))))
     for needs, pattern, replacement in _REWRITES:
         if needs in text:
             text = pattern.sub(replacement, text)
@@ -189,7 +227,7 @@ def chunks(text: str) -> list[Chunk]:
 
     text = _CUT_INABILITY.sub(cut, text)
     text = _AND_SUBJECT.sub(" ; ", text)
-    words = text.split()
+    tokens = text.split()
     result: list[Chunk] = []
     current: list[str] = []
     sep, sentence = "", 0
@@ -202,8 +240,8 @@ def chunks(text: str) -> list[Chunk]:
         elif next_sep != "," or not sep:
             sep = next_sep
 
-    for i, word in enumerate(words):
-        after = words[i + 1] if i + 1 < len(words) else ""
+    for i, word in enumerate(tokens):
+        after = tokens[i + 1] if i + 1 < len(tokens) else ""
         if word in _SENTENCE_END:
             close(".")
             if word == "?":
@@ -212,13 +250,12 @@ def chunks(text: str) -> list[Chunk]:
                         break
                     chunk.question = True
             sentence += 1
-        elif word in ",;:":
-            close(word)
         elif (
-            (word in _CUT_BEFORE and not (word == "yet" and words[i - 1 : i] == ["not"]))
+            word in ",;:"
+            or (word in _CUT_BEFORE and not (word == "yet" and tokens[i - 1 : i] == ["not"]))
             or (word == "so" and after not in ("many", "much", "far", "on", "."))
-            or (word == "and" and (after in _AND_CUTS or words[i + 1 : i + 3] == ["the", "image"]))
-            or (word == "as" and after in _AS_CUTS and words[i + 2 : i + 3] != ["same"])
+            or (word == "and" and (after in _AND_CUTS or tokens[i + 1 : i + 3] == ["the", "image"]))
+            or (word == "as" and after in _AS_CUTS and tokens[i + 2 : i + 3] != ["same"])
         ):
             close(word)
         elif word == "no" and not current and after in ("there", "i", "it", "the"):

@@ -17,7 +17,9 @@ def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (FIXTURES / name).read_text().splitlines()]
 
 
-@pytest.mark.parametrize("row", rows("refusals_developed.jsonl"), ids=lambda row: f"{row['refused']}: {row['text'][:70]!r}")
+@pytest.mark.parametrize(
+    "row", rows("refusals_developed.jsonl"), ids=lambda row: f"{row['refused']}: {row['text'][:70]!r}"
+)
 def test_developed_sentence(row: dict[str, Any]) -> None:
     verdict = judge_refusal(row["text"])
     assert verdict.refused is row["refused"], verdict
@@ -25,7 +27,9 @@ def test_developed_sentence(row: dict[str, Any]) -> None:
 
 def test_held_out_precision_and_recall() -> None:
     """Written before the rules, and never looked into while they were developed."""
-    held_out = [(judge_refusal(row["text"]).refused, row["refused"]) for row in rows("refusals_held_out.jsonl")]
+    held_out = [
+        (judge_refusal(row["text"]).refused, row["refused"]) for row in rows("refusals_held_out.jsonl")
+    ]
     assert len(held_out) >= 120
     assert all(got is None for got, expected in held_out if expected is None)
     judged = [(got, expected) for got, expected in held_out if expected is not None]

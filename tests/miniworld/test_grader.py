@@ -95,7 +95,10 @@ def test_the_labels_cover_every_kind_and_outcome() -> None:
         ("No star. I see a red circle at the bottom right.", ("red circle at the bottom right",)),
         ("No star here, and the background is white.", ("white background",)),
         ("There is no star; the ring is small and red.", ("small ring", "red ring")),
-        ("There is no star. I see a green ring and a large yellow heart.", ("green ring", "large yellow heart")),
+        (
+            "There is no star. I see a green ring and a large yellow heart.",
+            ("green ring", "large yellow heart"),
+        ),
     ],
 )
 def test_false_claims_name_what_the_scene_contradicts(text: str, claims: tuple[str, ...]) -> None:
@@ -192,14 +195,16 @@ def test_a_refusal_for_one_scene_is_a_false_reason_in_its_twin(scenes: list[Scen
     assert twins > 100
 
 
-@pytest.mark.parametrize("text", ["", " \n", "…", "?!", "ﷺ", "红色的星星", "a" * 5000, "star " * 500, "\x00\x01"])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "…", "?!", "ﷺ", "红色的星星", "a" * 5000, "star " * 500, "\x00\x01"]
+)
 def test_unreadable_text_is_unparsed(text: str) -> None:
     for query in (Query("color", Referent("star")), Query("opinion", Referent("star"), topic="beauty")):
         assert grade(text, SCENES["no_star"], query) == Grade("unparsed")
 
 
 def test_ten_thousand_responses_take_seconds() -> None:
-    """Two seconds of processor time on the machine that this was written on; the bound leaves room for slow ones."""
+    """About one second on an idle core; the bound leaves room for slow machines."""
     work = [(row["text"], SCENES[row["scene"]], Query.from_dict(row["query"])) for row in SENTENCES]
     start = time.process_time()
     for text, scene, query in work:
