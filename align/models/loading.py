@@ -77,11 +77,9 @@ def load_model(
         trust_remote_code=trust_remote_code,
     )
     processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    digest = weights_digest(folder)
     if adapter is not None:
-        adapter_path = adapter_folder(adapter)
-        network = PeftModel.from_pretrained(network, adapter_path, is_trainable=trainable_adapter)
-        digest = _combine(digest, *(content_digest(adapter_path / name) for name in _ADAPTER_FILES))
+        network = PeftModel.from_pretrained(network, adapter_folder(adapter), is_trainable=trainable_adapter)
+    digest = reference_digest(model, adapter, revision=revision)
     network = network.to(place).eval()
     return LoadedModel(network, processor, model, digest, None if adapter is None else str(adapter))
 
@@ -120,6 +118,15 @@ def adapter_folder(adapter: str | Path) -> Path:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"adapter {str(adapter)!r}: no {name} in {folder}")
     return folder
+
+
+def reference_digest(model: str, adapter: str | Path | None = None, *, revision: str | None = None) -> str:
+    """The digest that `load_model` would give its model, without loading it."""
+    digest = weights_digest(model_folder(model, revision=revision))
+    if adapter is None:
+        return digest
+    folder = adapter_folder(adapter)
+    return _combine(digest, *(content_digest(folder / name) for name in _ADAPTER_FILES))
 
 
 def weights_digest(folder: Path) -> str:
