@@ -100,7 +100,7 @@ def _array_rows(path: Path, raw: bytes) -> Iterator[Row]:
             if needs_comma:
                 raise json.JSONDecodeError("expected ',' or ']'", text, at)
             value, after = _decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             resumed = _resume(text, at)
             fate = (
                 "the rest of the file was NOT read"
@@ -145,13 +145,13 @@ def _whole_object(raw: bytes) -> dict[str, Any] | None:
         return None
     try:
         json.loads(first_line[0].decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # a first line that stands alone makes it JSON Lines; this one does not
     else:
         return None
     try:
         value = json.loads(raw.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

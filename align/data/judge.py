@@ -12,7 +12,7 @@ def refused(question: Question, text: str) -> bool | None:
     """Does the response decline to answer? None when neither is clear."""
     world = world_of(question)
     if world is None:
-        return judge_refusal(text).refused
+        return judge_refusal(text, question.question).refused
     return {"abstain": True, "answer": False}.get(grade(text, *world).state)
 
 

@@ -11,7 +11,7 @@ from align.data.images import resolve_image
 from align.data.pairs import refuse_test_questions
 from align.models.generation import Request, generate
 from align.models.loading import LoadedModel
-from align.records import Question, Response, read_records, write_records
+from align.records import DataError, Problem, Question, Response, read_records, write_records
 
 Key = tuple[str, str, int, str]
 
@@ -38,16 +38,17 @@ def sample_responses(
     failed responses of this model are tried again.
 
     Args:
-        samples: responses to each question; sample k is drawn with a seed of its own.
+        samples: responses to each question.
         chunk: how many responses are generated between two writes to the file.
-        progress: called with (done, total) after each chunk.
+        progress: called with (done, total) after each batch.
 
     Returns:
         Counts: `asked`, `already_there`, `sampled`, `failed`, `half_written_lines_removed`.
 
     Raises:
         ValueError: sampling several responses at temperature 0, where all would be the same.
-        DataError: a test question among `questions`, or an unreadable line of `out` that is not its last.
+        DataError: a test question among `questions`, an image that is not under `data_root`, or an
+            unreadable line of `out` that is not its last.
     """
     if samples < 1 or chunk < 1:
         raise ValueError(f"samples and chunk must be 1 or more, not {samples} and {chunk}")
@@ -56,6 +57,7 @@ def sample_responses(
             "samples > 1 needs a temperature above 0: greedy decoding gives the same text each time"
         )
     refuse_test_questions(questions)
+    _check_images(questions, data_root)
     decoding = {"temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens, "seed": seed}
     asked = [(question, index) for index in range(samples) for question in questions]
     done, removed = _resume(Path(out), loaded.digest)
@@ -67,37 +69,55 @@ def sample_responses(
         else:
             todo.append((question, index))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
+    finished = counts["already_there"]
+
+    def advance(rows: int) -> None:
+        nonlocal finished
+        finished += rows
+        if progress is not None:
+            progress(finished, len(asked))
+
+    advance(0)
     with Path(out).open("a", encoding="utf-8") as stream:
-        for index in range(samples):
-            mine = [question for question, k in todo if k == index]
-            for start in range(0, len(mine), chunk):
-                part = mine[start : start + chunk]
-                texts = generate(
-                    loaded,
-                    [Request(question=q.question, image=resolve_image(q.image, data_root)) for q in part],
-                    max_new_tokens=max_new_tokens,
-                    temperature=temperature,
-                    top_p=top_p,
-                    seed=seed + index,
-                    batch_size=batch_size,
-                    progress=None,
+        for start in range(0, len(todo), chunk):
+            part = todo[start : start + chunk]
+            results = generate(
+                loaded,
+                # What a row says depends on its question, image, key and the seed, not on its neighbours,
+                # so a run that was cut off and continued says the same as one that was not.
+                [Request(q.question, resolve_image(q.image, data_root), key=str(k)) for q, k in part],
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                batch_size=batch_size,
+                progress=advance,
+            )
+            for (question, index), result in zip(part, results, strict=True):
+                response = Response(
+                    question_id=question.id,
+                    model=loaded.name,
+                    model_digest=loaded.digest,
+                    text=result.text,
+                    error=result.error,
+                    decoding=decoding,
+                    sample_index=index,
                 )
-                for question, result in zip(part, texts, strict=True):
-                    response = Response(
-                        question_id=question.id,
-                        model=loaded.name,
-                        model_digest=loaded.digest,
-                        text=result.text,
-                        error=result.error,
-                        decoding=decoding,
-                        sample_index=index,
-                    )
-                    stream.write(response.model_dump_json(exclude_none=True) + "\n")
-                    counts["sampled" if result.error is None else "failed"] += 1
-                stream.flush()
-                if progress is not None:
-                    progress(counts["already_there"] + counts["sampled"] + counts["failed"], len(asked))
+                stream.write(response.model_dump_json(exclude_none=True) + "\n")
+                counts["sampled" if result.error is None else "failed"] += 1
+            stream.flush()
     return counts | {"half_written_lines_removed": removed}
+
+
+def _check_images(questions: Sequence[Question], data_root: str | Path) -> None:
+    # A wrong root would otherwise show as one failed call for each question, after the model was loaded.
+    problems = [
+        Problem(file=str(data_root), field="image", message=f"image {image!r} is not there: is root= right?")
+        for image in sorted({question.image for question in questions})
+        if not resolve_image(image, data_root).is_file()
+    ]
+    if problems:
+        raise DataError(problems)
 
 
 def _resume(out: Path, digest: str) -> tuple[set[Key], int]:
