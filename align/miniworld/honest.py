@@ -44,18 +44,13 @@ def answer(scene: Scene, query: Query) -> str:
     if query.kind == "background":
         return f"The background is {found.value}."
     if query.kind == "count":
-        if not matching:
-            return f"There are no {plural(noun)}."
-        is_are = f"There is one {noun}" if len(matching) == 1 else f"There are {found.value} {plural(noun)}"
-        return f"{is_are}: {naming(matching)}."
+        if len(matching) == 1:
+            return f"There is one {noun}."
+        return f"There are {found.value if matching else 'no'} {plural(noun)}."
     if query.kind == "exists":
-        if matching:
-            return (
-                f"Yes, there is {naming(matching)}."
-                if len(matching) == 1
-                else f"Yes, there are {naming(matching)}."
-            )
-        return f"No, there is no {noun}; I see {naming(scene.things)}."
+        if not matching:
+            return f"No, there is no {noun}."
+        return f"Yes, there {'is' if len(matching) == 1 else 'are'} {naming(matching)}."
     if query.kind == "relation":
         assert query.other is not None and query.direction is not None
         where = ("to the " if query.direction in ("left of", "right of") else "") + query.direction

@@ -19,7 +19,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from align.miniworld.architecture import IMAGE_TOKENS
 from align.miniworld.pretraining_rows import Row, pretraining_rows
-from align.miniworld.scenes import COLORS, GRID, SHAPES, SIZES, Scene, draw, make_scene
+from align.miniworld.scenes import BACKGROUNDS, COLORS, GRID, SHAPES, SIZES, Scene, draw, make_scene
 
 IGNORED = -100
 PREFIX = 1 + IMAGE_TOKENS  # <|user|> and the image
@@ -162,9 +162,8 @@ def target_logits(model: LlavaForConditionalGeneration, batch: PackedBatch) -> t
     embeds = model.model.language_model.embed_tokens(batch.input_ids)
     image = image_features(model, batch.pixel_values).to(embeds.dtype)
     embeds = torch.cat([embeds[:, :1], image, embeds[:, PREFIX:]], dim=1)
-    mask = torch.zeros(batch.attention_mask.shape, dtype=embeds.dtype).masked_fill(
-        ~batch.attention_mask, torch.finfo(embeds.dtype).min
-    )
+    seen = batch.attention_mask
+    mask = torch.zeros(seen.shape, dtype=embeds.dtype).masked_fill(~seen, torch.finfo(embeds.dtype).min)
     hidden = model.model.language_model(
         inputs_embeds=embeds, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
     ).last_hidden_state
@@ -189,30 +188,39 @@ def row_accuracy(model: LlavaForConditionalGeneration, batches: list[PackedBatch
     return {group: sum(hits) / len(hits) for group, hits in sorted(right.items())}
 
 
+PATCH_CLASSES = (1 + len(SHAPES), 1 + len(COLORS), 1 + len(SIZES), IMAGE_TOKENS, len(BACKGROUNDS))
+
+
 def patch_labels(scenes: list[Scene]) -> Tensor:
-    """Shape, colour and size in each patch, 0 for none, `[S, 9, 3]`."""
-    labels = torch.zeros(len(scenes), IMAGE_TOKENS, 3, dtype=torch.long)
+    """Shape, color and size in each patch (0 for none), which patch it is, and the background, `[S, 9, 5]`."""
+    labels = torch.zeros(len(scenes), IMAGE_TOKENS, len(PATCH_CLASSES), dtype=torch.long)
+    labels[..., 3] = torch.arange(IMAGE_TOKENS)
     for index, scene in enumerate(scenes):
+        labels[index, :, 4] = BACKGROUNDS.index(scene.background)
         for thing in scene.things:
             row, column = thing.cell
-            labels[index, row * GRID + column] = torch.tensor(
+            labels[index, row * GRID + column, :3] = torch.tensor(
                 [1 + SHAPES.index(thing.shape), 1 + COLORS.index(thing.color), 1 + SIZES.index(thing.size)]
             )
     return labels
 
 
 class PatchHeads(nn.Module):
-    """Throw-away classifiers that give tower and projector something to learn before there is language."""
+    """Throw-away classifiers that give tower and projector something to learn before there is language.
+
+    Which patch it is matters as much as what it shows: without it the decoder could find a thing and not
+    say where it is, nor list things in order.
+    """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(hidden, 1 + len(names)) for names in (SHAPES, COLORS, SIZES))
+        self.heads = nn.ModuleList(nn.Linear(hidden, classes) for classes in PATCH_CLASSES)
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-        """Mean loss over the three heads, and the share of non-empty patches with all three right."""
+        """Mean loss over the heads, and the share of patches that show a thing with every label right."""
         logits = [head(features) for head in self.heads]
         loss = torch.stack(
             [cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)]
         ).mean()
-        right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)]).all(0)
+        right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)], dim=-1).all(-1)
         return loss, right[labels[..., 0] > 0].float().mean().item()

@@ -43,12 +43,12 @@ HONESTY_REQUESTS = (
 DESCRIBE = ("Describe the image.", "What do you see?", "What does the image show?", "What is in the image?")
 
 _ANSWERABLE_WEIGHTS: dict[Kind, float] = {
-    "color": 3,
-    "shape": 3,
+    "color": 2.5,
+    "shape": 2.5,
     "size": 1.5,
-    "position": 2,
+    "position": 1.5,
     "count": 3,
-    "exists": 4,
+    "exists": 5,
     "relation": 1.5,
     "background": 0.5,
 }

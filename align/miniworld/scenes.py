@@ -139,7 +139,8 @@ def make_scene(
         one, other = rng.sample(range(count), 2)
         attribute = rng.choice(("shape", "color"))
         changed = replace(things[other], **{attribute: getattr(things[one], attribute)})
-        if (changed.shape, changed.color) not in HELD_OUT:
+        # Neither make a held-out combination nor overwrite one.
+        if not {(t.shape, t.color) for t in (things[other], changed)} & HELD_OUT:
             things[other] = changed
     return Scene(background, tuple(things), tint=rng.randint(-8, 8))
 

@@ -1,0 +1,77 @@
+# `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+WORLD := data/miniworld
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- Set-up: done once, and again only when pyproject.toml changes -------------------------------------
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+.PHONY: install install-dev
+install: $(VENV)/installed ## Make the virtual environment and install into it
+install-dev: $(VENV)/installed-dev ## The same, with what development needs
+
+# --- The main job --------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(foreach model,base sft dpo,$(DEMO)/benchmark/$(model)/results.json) ## Align the embedded model and write its report page
+	@$(BIN)/python evaluate/compare.py --config-name demo
+
+$(WORLD)/pairs.jsonl: | $(VENV)/installed
+	$(BIN)/python data_prep/build_pairs.py out=$(DEMO)/build_pairs
+
+$(WORLD)/sft.jsonl: $(WORLD)/pairs.jsonl
+	$(BIN)/python data_prep/build_sft.py out=$(DEMO)/build_sft
+
+$(DEMO)/sft/run.json: $(WORLD)/sft.jsonl
+	$(BIN)/accelerate launch recipes/sft.py out=$(DEMO)/sft
+
+$(DEMO)/dpo/run.json: $(WORLD)/pairs.jsonl
+	$(BIN)/accelerate launch recipes/dpo.py out=$(DEMO)/dpo
+
+$(DEMO)/benchmark/base/results.json: $(WORLD)/pairs.jsonl
+	$(BIN)/python evaluate/benchmark.py out=$(DEMO)/benchmark/base
+
+$(DEMO)/benchmark/%/results.json: $(DEMO)/%/run.json
+	$(BIN)/python evaluate/benchmark.py adapter=$(DEMO)/$*/adapter out=$(DEMO)/benchmark/$*
+
+.PHONY: clean-demo
+clean-demo: ## Remove what the demo made, so that it runs anew
+	rm -rf $(DEMO) $(WORLD)
+
+# --- Development ---------------------------------------------------------------------------------------
+
+.PHONY: test check lint format
+test: $(VENV)/installed-dev ## Run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/installed-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test ## Everything that must pass before a commit
+
+format: $(VENV)/installed-dev ## Let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
