@@ -28,7 +28,7 @@ Decisions, where more than one reading is sensible:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from align.miniworld import grader_cues as cues
@@ -57,7 +57,7 @@ class Grade:
 
 
 _STRANGE = re.compile(
-    r"q(?!u)|[sdfgjkl]{4}|^[^aeiouy\d]+$|(?!str|tch|ght|nds|nts|ngs|mpl|rst|spr|scr|nch|rth|lth|rds|rks|mbl|ntl|ndr|ntr|nst|rch|rls|rts|lds|cks|sts|ths|thr|chr|phr|shr|ckl|ttl|ddl|ppl|ffl|ggl|bbl|zzl|rns|rms|lps|lls|sks|lks|ndl|ngl|ngr|mbr|nkl|nks|xpl|xtr|nsp|nfl|nth|pts|cts|rdl|ssl|ssn|ppr|ccr|ttr|rtn|rld|ldr|lfr|dds|tts|hts|wns|wls|wds)[bcdfghjklmnpqrstvwxz]{3}"
+    r"q(?!u)|(.)\1{3}|[sdfgjkl]{4}|^[^aeiouy\d]+$|(?!str|tch|ght|nds|nts|ngs|mpl|rst|spr|scr|nch|rth|lth|rds|rks|mbl|ntl|ndr|ntr|nst|rch|rls|rts|lds|cks|sts|ths|thr|chr|phr|shr|ckl|ttl|ddl|ppl|ffl|ggl|bbl|zzl|rns|rms|lps|lls|sks|lks|ndl|ngl|ngr|mbr|nkl|nks|xpl|xtr|nsp|nfl|nth|pts|cts|rdl|ssl|ssn|ppr|ccr|ttr|rtn|rld|ldr|lfr|dds|tts|hts|wns|wls|wds)[bcdfghjklmnpqrstvwxz]{3}"
 )
 """Letters that no English word has in a row: only for telling `A child.` from `asdf`."""
 _READABLE = re.compile(r"[A-Za-z]{2,}|\d")
@@ -137,8 +137,10 @@ def _reason(reading: Reading, scene: Scene, query: Query, known: Status, false: 
             return "right" if denied(reading, query, scene) else "wrong"
         wrong = several or which or reading.context or reading.opinion or false
         return "wrong" if wrong else "none"
+    if several or which:
+        # a false word about something else is a false claim, but not a false reason
+        candidates = [claim for claim in reading.claims if not claim.base.clashes(query.target)]
+        return "wrong" if contradicted(replace(reading, claims=candidates), scene, query) else "right"
     if false:
         return "wrong"
-    if several or which:
-        return "right"
     return "wrong" if reading.context or reading.opinion else "none"

@@ -214,7 +214,7 @@ def several_match(reading: Reading, query: Query) -> bool:
     if any(number == MANY or number >= 2 for number in reading.numbers) and query.kind != "exists":
         return True
     for referent in referents:
-        listed = 0
+        listed = parts = 0
         for claim in reading.claims:
             if not claim.positive:
                 continue
@@ -236,6 +236,8 @@ def several_match(reading: Reading, query: Query) -> bool:
                 return True
             if not claim.predicate and base.within(referent):
                 listed += 1
-        if listed >= 2 and reading.inability:
+            parts += claim.predicate and base.partial
+        # `one is red and the other is blue`
+        if parts >= 2 or (listed >= 2 and reading.inability):
             return True
     return False

@@ -82,7 +82,8 @@ WHICH = re.compile(
     r"|(?:\w+ ){1,3}?(?:you|is meant|to|do you|was meant|are you))\b"
     r"|\bwhich(?: (?:\w+ )?(?:circle|square|triangle|star|ring|cross|diamond|heart|object|thing)s?)?$"
     r"|^what (?:is|do you mean by) (?:it|that|this)$|\bwhat do you mean\b"
-    r"|\bdo you mean\b|\bare you (?:asking about|referring to|talking about)\b|\bambiguous\b|\bambiguity\b"
+    r"|\b(?:whether|if|what|who) you mean\b|\bdo you mean\b|\bare you (?:asking about|referring to"
+    r"|talking about)\b|\bambiguous\b|\bambiguity\b"
     r"|\bcould (?:be|mean|refer to|apply to|fit) (?:either|any|several|both|more)\b"
     r"|\b(?:either|both|any) of (?:them|these|those|the)\b|\bbe more specific\b|\b(?:please )?specify\b"
     r"|\bsingle one (?:out|of)\b|\bmore (?:detail|details|specific)\b|\bcan not choose between\b"
@@ -103,8 +104,8 @@ CONTEXT = re.compile(
     r"|\b(?:nothing|no clue|no clues|no information|no hint|no hints|no indication|no sign"
     r"|no evidence|no detail|no details|no trace) (?:\w+ ){0,3}(?:image|shown|shows|tells|says"
     r"|indicates|about|of who|of what|of when|of where|of why|as to|in it)\b"
-    r"|\bimage (?:\w+ )?(?:is silent|leaves (?:that|this|it)|only (?:shows?|tells|captures|has"
-    r"|contains)|just shows|shows (?:only|just|nothing|a single|one (?:moment|instant)))\b"
+    r"|\bimage (?:\w+ )?(?:is silent|leaves (?:that|this|it)|tells only|shows (?:nothing|a single"
+    r"|one (?:moment|instant)))\b"
     r"|\b(?:not|never|is nothing) (?:\w+ )?(?:shown|visible|seen|depicted"
     r"|something (?:that )?the image|in the image|part of the image|given|stated|revealed|recorded"
     r"|included|indicated)\b"
@@ -125,6 +126,11 @@ CONTEXT = re.compile(
     r"|\bonly (?:see|know|have) (?:what|the image|this image|one image|a image)\b"
 )
 """The image does not tell: what is asked lies beyond it."""
+
+SHOWS_ONLY = re.compile(
+    r"\bimage (?:\w+ )?(?:only (?:shows?|tells|captures|has|contains)|just shows|shows (?:only|just))\b"
+)
+"""To a question about what no image shows this says that the image does not tell; else it is a claim."""
 
 WEAK_CONTEXT = re.compile(r"\b(?:from|by looking at|based on|in|with) (?:the|this) image\b")
 """Only beside an inability, as in `I can't tell from the image`."""
@@ -178,13 +184,14 @@ APOLOGY = re.compile(
 
 YES = re.compile(
     r"^(?:oh |well |and )?(?:yes|correct|indeed|it (?:does|is)|it is true|i do|i can|there (?:is"
-    r"|are)|true|affirmative|right|absolutely|surely|you can|sure)(?: (?:it|there) (?:is|are"
+    r"|are)|i think so|true|affirmative|right|absolutely|surely|you can|sure)(?: (?:it|there) (?:is|are"
     r"|does))?$"
 )
 NO = re.compile(
     r"^(?:oh |well |and )?(?:no|incorrect|it (?:does|is) not|i (?:do|can) not|i (?:do"
     r"|can) not (?:see|think so)|there (?:is|are) not|that is not (?:so|true|correct|the case)"
-    r"|false|negative|not true|not at all|not so|not really|it is false|wrong|absolutely not"
+    r"|i think not|(?:i am )?afraid not|false|negative|not true|not at all|not so|not really|it is false"
+    r"|wrong|absolutely not"
     r"|not that i (?:can )?see)$"
 )
 

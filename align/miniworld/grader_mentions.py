@@ -162,7 +162,12 @@ def find_mentions(tokens: list[str], last_shape: str | None) -> list[Mention]:
                 mention = _modified(tokens, used, i, Mention(plural=word != base, end=i + 1))
                 if mention.start == i and not mention.plural:
                     mention = None  # `shape` as the name of an attribute
-        elif base == "one" and i > used and tokens[i - 1] in _BEFORE_ONE:
+        elif (
+            base == "one"
+            and i > used
+            and tokens[i - 1] in _BEFORE_ONE
+            and (i + 1 == len(tokens) or singular(tokens[i + 1]) not in _AFTER_OTHER | SIZE_WORDS)
+        ):
             mention = _modified(tokens, used, i, Mention(shape=last_shape, plural=word != base, end=i + 1))
             if mention.color is None and mention.size is None:
                 mention.partial = True

@@ -22,9 +22,9 @@ from align.miniworld.scenes import BACKGROUNDS
 
 _VERBS = words(
     "is are was were be see sees seen show shows shown has have had contains contain include includes "
-    "do does did can could look looks appear appears seem seems mean guess say think know count find match "
-    "matches will would may might made drew drawn feel feels means stands costs owns belongs lies sits stays need depends "
-    "asks lacks"
+    "do does did can could look looks appear appears seem seems mean guess say think know count find "
+    "match matches will would may might made drew drawn feel feels means stands costs owns belongs lies "
+    "sits stays need depends asks lacks "
 )
 _NEGATIONS = words("not no never neither nor without lacks lack none nothing cannot")
 _RESETS = words("only just instead rather")
@@ -79,6 +79,8 @@ class Reader:
         unable = bool(cues.INABILITY.search(text)) or (inherits and self.mode == "unable")
         asking = (chunk.question and bool(cues.ASKING.match(text))) or (inherits and self.mode == "open")
         context, opinion = bool(cues.CONTEXT.search(text)), bool(cues.OPINION.search(text))
+        if self.query.kind in ("context", "opinion"):
+            context |= bool(cues.SHOWS_ONLY.search(text))
         if context and cues.REFERENT_GONE.search(text) and self._gone(chunk, mentions):
             context = False
         reading.context |= context
@@ -201,6 +203,9 @@ class Reader:
         for k, mention in enumerate(mentions):
             negative = self._negative_before(tokens, max(mention.end - 1, mention.start), negative_start)
             negative |= mention.number == 0
+            if mention.number == 1 and not mention.definite and _COPULAS & set(tokens[mention.end :][:1]):
+                # `one circle is red`: one of them, not the only one
+                mention.number, mention.partial = None, True
             i = mention.start - 1
             while i >= 0 and tokens[i] in ("not", "probably", "likely", "like", "be", "to", "just", "only"):
                 i -= 1

@@ -161,7 +161,9 @@ _REWRITES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
             r"|in (?:the|this) image|present|visible))* (?:is|are)\b",
             "there is only",
         ),
-        ("", r"\b(?:a single|exactly one|just one|only one|the only)\b", "one"),
+        ("", r"\b(?:a single|exactly one|just one|only one)\b", "one"),
+        ("the only", r"\bthe only\b", "the one"),
+        ("right", r"\b(seems|sounds|feels|be) right(?= ?[.,!?]|$)", r"\1 so"),
         ("exist", r"\bthere (?:exists?|remains?)\b", "there is"),
     )
 )
