@@ -22,46 +22,46 @@ COMPOSER = "composer"
 MINIWORLD = "miniworld"
 GOLD = "gold"
 
-# {shown} is a sentence from the caption; openings never say why, since the reason follows.
+# Each opening declines in plain words and gives no reason, since the question's own reason follows.
 _OPENINGS: dict[Category, tuple[str, ...]] = {
     "Context_Dependent": (
         "The image alone can't answer this.",
         "I can't tell that from this picture.",
         "That goes beyond what the picture shows.",
-        "Nothing visible here settles that, so I won't guess.",
-        "I'd only be guessing if I answered that.",
-        "That isn't something that I can see here.",
-        "The answer would have to come from outside this image.",
-        "I don't know, and the picture doesn't say.",
+        "I don't know, and I won't guess.",
+        "I can't know that from what is visible here.",
+        "It is impossible to tell from this image.",
+        "There is no way to tell that from the picture.",
+        "Nobody could say that from this picture alone.",
     ),
     "False_Premises": (
         "The question assumes something that the image doesn't show.",
         "I can't answer that as asked, because it doesn't match the picture.",
-        "That isn't what the picture shows.",
-        "The premise doesn't hold for this image.",
-        "I don't see what the question describes.",
-        "Before answering: the picture contradicts the question.",
-        "There is a mismatch between the question and the image, so I can't give an answer.",
-        "I can't answer this, since what it asks about isn't in the picture.",
+        "The picture does not show what the question asks about.",
+        "The premise is wrong for this image.",
+        "What the question describes is not in the picture.",
+        "The question rests on something that isn't in the picture.",
+        "There is no answer to this, since the question assumes what the image contradicts.",
+        "I can't say, because the question does not fit the picture.",
     ),
     "Subjective_or_Philosophical": (
-        "There is no answer to this that the image could prove.",
+        "There is no right answer to this that an image could prove.",
         "That is a matter of opinion, which a picture can't settle.",
         "I can't decide that from an image.",
-        "People could answer that differently, and the picture takes no side.",
-        "I don't have a factual answer to that.",
-        "That depends on one's own view rather than on what is visible.",
-        "The picture shows what is there, not what to think of it.",
+        "Different people would answer that differently, and the picture takes no side.",
+        "I don't have an answer to that.",
+        "That depends on one's own view, so I can't give one answer.",
+        "The picture can't tell us what to think about that.",
         "I can't give a definite answer to a question of this sort.",
     ),
     "Vague_Description": (
         "I'm not sure what the question refers to.",
-        "The question doesn't say clearly what it is about, so I can't answer it.",
+        "The question is too vague for me to answer.",
         "I can't tell what is meant here.",
-        "That could be about more than one thing in the picture.",
-        "The question is too unspecific for a definite answer.",
+        "I can't say which thing in the picture that is about.",
+        "The question is ambiguous, so I can't give a definite answer.",
         "I'd need to know what exactly you mean.",
-        "It isn't clear which part of the picture you are asking about.",
+        "It is unclear which part of the picture you are asking about.",
         "I can't answer without knowing what you refer to.",
     ),
 }
@@ -74,7 +74,7 @@ _CLOSINGS: dict[Category, tuple[str, ...]] = {
     "False_Premises": (
         "If you meant something else in the picture, tell me which.",
         "I'm glad to answer a question about what is there.",
-        "Did you perhaps mean another image?",
+        "Please ask about something that the picture shows.",
     ),
     "Subjective_or_Philosophical": (
         "I can describe what is visible and leave the judgment to you.",
@@ -89,11 +89,11 @@ _CLOSINGS: dict[Category, tuple[str, ...]] = {
 }
 # Not always: with the caption in each, refusals would be told from answers by their length alone.
 _SHOWN_SHARE = 0.6
+# With a colon, since a caption may be a noun phrase or a whole sentence.
 _SHOWN = (
     "What I can see: {caption}",
-    "The picture itself shows this: {caption}",
-    "What is visible: {caption}",
-    "Here is what I do see: {caption}",
+    "I can describe what is there: {caption}",
+    "In the picture I see this: {caption}",
 )
 # For the rejected side of answerable questions: reasons that sound right and are not.
 _FALSE_REASONS: dict[Category, tuple[str, ...]] = {
@@ -176,18 +176,16 @@ def world_of(question: Question) -> tuple[Scene, Query] | None:
 def _refusal(category: Category, reason: str | None, caption: str | None, rng: random.Random) -> str:
     opening = rng.choice(_OPENINGS[category])
     grounds = as_sentence(reason) if reason else ""
-    seen = first_sentence(caption) if caption else None
-    shown = rng.choice(_SHOWN).format(caption=seen) if seen and rng.random() < _SHOWN_SHARE else ""
+    shown = _shown(caption, rng) if caption and rng.random() < _SHOWN_SHARE else ""
     # An offer to describe the picture makes no sense after describing it.
     closings = [text for text in _CLOSINGS[category] if not (shown and "visible" in text)]
     closing = rng.choice(closings) if rng.random() < 0.4 else ""
     # The opening is not always first: a model that learns one first word has learned a template.
-    order = rng.choice(
-        (
-            (opening, grounds, shown),
-            (opening, shown, grounds),
-            (shown, opening, grounds),
-            (grounds, opening, shown),
-        )
-    )
+    order = rng.choice(((opening, grounds, shown), (opening, shown, grounds), (shown, opening, grounds)))
     return " ".join(part for part in (*order, closing) if part)
+
+
+def _shown(caption: str, rng: random.Random) -> str:
+    """A sentence that says what the caption says; empty when its first sentence is too long."""
+    seen = first_sentence(caption)
+    return rng.choice(_SHOWN).format(caption=seen) if seen else ""
