@@ -86,7 +86,7 @@ class Response(Record):
     question_id: str
     model: str
     model_digest: str | None = None
-    text: str | None
+    text: str | None = None
     decoding: dict[str, Any] = Field(default_factory=dict)
     sample_index: int = 0
     error: str | None = None
@@ -105,7 +105,7 @@ class Verdict(Record):
     model: str
     sample_index: int = 0
     judge: str
-    refused: bool | None
+    refused: bool | None = None
     rationality: int | None = Field(None, ge=1, le=10)
     helpfulness: int | None = Field(None, ge=1, le=10)
     raw: str | None = None
@@ -165,7 +165,7 @@ class Graded(Record):
     twin: str | None = None
     answers: tuple[str, ...] = ()
     known_reason: str | None = None
-    response: str | None
+    response: str | None = None
     state: State
     correct: bool | None = None
     reason: Literal["right", "wrong", "none"] | None = None
