@@ -50,9 +50,9 @@ def require_active_adapter(loaded: LoadedModel) -> float:
         change = max(change, float((tuned - base).abs().max() / base.abs().max()))
     if not change > _SMALLEST_CHANGE:
         raise InactiveAdapterError(
-            f"adapter {loaded.adapter!r} changes nothing in {loaded.name!r}: on {len(probes)} probes the logits "
-            "with and without it are the same. It was saved untrained, or it belongs to another model: check "
-            "`target_modules` and `base_model_name_or_path` in its adapter_config.json"
+            f"adapter {loaded.adapter!r} changes nothing in {loaded.name!r}: on {len(probes)} probes the "
+            "logits with and without it are the same. It was saved untrained, or it belongs to another "
+            "model: check `target_modules` and `base_model_name_or_path` in its adapter_config.json"
         )
     return change
 

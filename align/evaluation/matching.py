@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_NUMBERS = dict(
-    zip("zero one two three four five six seven eight nine ten eleven twelve".split(), range(13), strict=True)
-)
+_NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
 _ARTICLES = {"a", "an", "the"}
 _NEGATIONS = {"not", "no", "never", "without", "neither", "nor"}
 _YES = {"yes", "yeah", "yep", "correct", "true"}
@@ -18,7 +19,7 @@ def normalise(text: str) -> list[str]:
     """Lower-case words without punctuation and articles, with number words as digits."""
     text = re.sub(r"n['’]t\b", " not", text.lower()).replace("cannot", "can not")
     words = re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+", re.sub(r"['’]s\b", "", text))
-    return [str(_NUMBERS.get(word, word)) for word in words if word not in _ARTICLES]
+    return [_NUMBERS.get(word, word) for word in words if word not in _ARTICLES]
 
 
 def matches(response: str, answers: Sequence[str]) -> bool:

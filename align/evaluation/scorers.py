@@ -7,18 +7,20 @@ whose generation failed has no score at all.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value, metric, scorer
 from inspect_ai.solver import TaskState
 
+import align
 from align.evaluation.matching import matches
 from align.evaluation.metrics import summarize
 from align.judging.rules import judge_refusal
 from align.miniworld.grader import grade
 from align.miniworld.questions import Query
 from align.miniworld.scenes import Scene
-from align.records import Graded, Question
+from align.records import Graded, Question, stable_id
 
 _SHOWN = (
     "refusal_rate",
@@ -129,3 +131,16 @@ def to_score(graded: Graded, **details: Any) -> Score:
 def graded_of(score: Score) -> Graded:
     """The graded row that a score was made from."""
     return Graded.model_validate_json((score.metadata or {})["graded"])
+
+
+def grader_digest() -> str:
+    """Changes when the code that grades does: scores of two versions are not to be mixed."""
+    package = Path(align.__file__).parent
+    files = sorted(
+        [
+            *package.glob("miniworld/grader*.py"),
+            package / "judging/rules.py",
+            package / "evaluation/matching.py",
+        ]
+    )
+    return stable_id(*(file.read_text(encoding="utf-8") for file in files))

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inspect_ai import Task, task
+from inspect_ai._util.package import get_installed_package_name
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+from inspect_ai.scorer import Scorer
 from inspect_ai.solver import generate
 
 from align.data.loading import resolve_image
@@ -24,7 +26,16 @@ from align.records import DataError, Problem, Question, read_records, stable_id
 MINIWORLD_ROOT = "data/miniworld"
 
 
-@task
+def _registered(name: str) -> str:
+    """The name under which a task of ours becomes `align/NAME`, however this package was installed.
+
+    Inspect puts the package before a task's name only if it finds it in site-packages, or installed in
+    editable form under a distribution name that equals the import name. Ours are `mohoalign` and `align`.
+    """
+    return name if get_installed_package_name(_registered) else f"align/{name}"
+
+
+@task(name=_registered("miniworld"))
 def miniworld(root: str = MINIWORLD_ROOT, split: str | None = "test", limit: int | None = None) -> Task:
     """The miniature world: answers and reasons are graded exactly, with no judge.
 
@@ -33,10 +44,10 @@ def miniworld(root: str = MINIWORLD_ROOT, split: str | None = "test", limit: int
     """
     file = miniworld_questions(root)
     questions = select_questions(read_records(file, Question), file=str(file), split=split, limit=limit)
-    return Task(dataset=dataset(questions, root, "miniworld"), solver=generate(), scorer=miniworld_grader())
+    return _task(questions, root, file, miniworld_grader())
 
 
-@task
+@task(name=_registered("mohobench"))
 def mohobench(
     questions: str, root: str | None = None, split: str | None = None, limit: int | None = None
 ) -> Task:
@@ -47,7 +58,7 @@ def mohobench(
     """
     chosen = select_questions(read_records(questions, Question), file=questions, split=split, limit=limit)
     folder = root if root is not None else str(Path(questions).parent)
-    return Task(dataset=dataset(chosen, folder, "mohobench"), solver=generate(), scorer=refusal_rules())
+    return _task(chosen, folder, questions, refusal_rules())
 
 
 def miniworld_questions(root: str) -> Path:
@@ -89,10 +100,15 @@ def select_questions(
     return chosen
 
 
-def dataset(questions: Sequence[Question], root: str | Path, name: str) -> MemoryDataset:
-    """Questions as Inspect samples. Images are paths: Inspect reads them when a sample starts."""
+def _task(questions: Sequence[Question], root: str | Path, file: str | Path, scorer: Scorer) -> Task:
+    """Images are paths here: Inspect reads each one when its sample starts."""
     ordered = sorted(questions, key=lambda q: len(q.question))
-    return MemoryDataset([_sample(question, root) for question in ordered], name=name)
+    return Task(
+        dataset=MemoryDataset([_sample(question, root) for question in ordered]),
+        solver=generate(),
+        scorer=scorer,
+        metadata={"questions": str(file), "data_root": str(root)},
+    )
 
 
 def _sample(question: Question, root: str | Path) -> Sample:

@@ -79,11 +79,13 @@ class Decoding:
 class Prepared:
     """Rows that are ready for the model, and those that cannot be made ready.
 
-    `batches` are the places of rows in the request list with the processor's output for them
-    (`input_ids` `[B, T]`, left-padded) and the seed of each row; `errors` maps the place of a bad row
-    to what is wrong with it.
+    `batches` are the places of rows in `requests` with the processor's output for them (`input_ids`
+    `[B, T]`, left-padded) and the seed of each row; `errors` maps the place of a bad row to what is
+    wrong with it. `seed` is what the rows' seeds were made from.
     """
 
+    requests: Sequence[Request]
+    seed: int
     batches: list[tuple[list[int], dict[str, torch.Tensor], list[int]]] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
 
@@ -131,7 +133,7 @@ def prepare(loaded: LoadedModel, requests: Sequence[Request], *, seed: int = 0) 
     Rows with an image and rows without one come in separate batches, because not every processor takes
     both at once.
     """
-    prepared = Prepared()
+    prepared = Prepared(requests, seed)
     images: dict[int, Image.Image | None] = {}
     seeds: dict[int, int] = {}
     with ThreadPoolExecutor(min(8, max(1, len(requests))), "decode") as pool:
@@ -150,12 +152,36 @@ def prepare(loaded: LoadedModel, requests: Sequence[Request], *, seed: int = 0) 
 
 @torch.inference_mode()
 def run(loaded: LoadedModel, prepared: Prepared, decoding: Decoding) -> dict[int, Generation]:
-    """Generate for prepared rows. Returns place -> generation, bad rows included."""
+    """Generate for prepared rows. Returns place -> generation, bad rows included.
+
+    A batch that does not fit the accelerator's memory is halved until it does; a single row that does not
+    raises `torch.OutOfMemoryError`.
+    """
     results = {place: Generation(None, error) for place, error in prepared.errors.items()}
     for places, inputs, seeds in prepared.batches:
-        for place, generation in zip(places, _run_batch(loaded, inputs, seeds, decoding), strict=True):
-            results[place] = generation
+        try:
+            generations = _run_batch(loaded, inputs, seeds, decoding)
+        except torch.OutOfMemoryError:
+            if len(places) == 1:
+                raise
+            torch.cuda.empty_cache()
+            generations = _run_halves(
+                loaded, [prepared.requests[place] for place in places], prepared.seed, decoding
+            )
+        results.update(zip(places, generations, strict=True))
     return results
+
+
+def _run_halves(
+    loaded: LoadedModel, requests: Sequence[Request], seed: int, decoding: Decoding
+) -> list[Generation]:
+    # The processor runs again: for some families its output can't be cut into rows.
+    generations: list[Generation] = []
+    half = len(requests) // 2
+    for part in (requests[:half], requests[half:]):
+        results = run(loaded, prepare(loaded, part, seed=seed), decoding)
+        generations += [results[place] for place in range(len(part))]
+    return generations
 
 
 def to_device(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

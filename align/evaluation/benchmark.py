@@ -1,0 +1,247 @@
+"""A benchmark run as a folder: what was asked for, Inspect's log, graded samples and results.
+
+A folder belongs to one configuration. A run that was cut off goes on from its log, and what failed is
+tried again; another configuration is refused, so that results are never mixed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import Task, eval, eval_retry
+from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
+
+from align.evaluation.metrics import summarize_groups
+from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
+from align.evaluation.tasks import miniworld, mohobench
+from align.models.loading import reference_digest
+from align.records import Graded, read_records, stable_id, write_json, write_records
+
+TASKS: dict[str, Callable[..., Task]] = {"miniworld": miniworld, "mohobench": mohobench}
+
+CONFIGURATION, SAMPLES, RESULTS, LOGS = "configuration.json", "samples.jsonl", "results.json", "logs"
+
+_WAITING_BATCHES = 4
+"""Samples in flight, in batches: one that runs, one that is ready, and enough that neither waits."""
+_FLUSHES = 20
+"""Each flush copies the whole log, so their number is bounded: a killed run loses at most a twentieth."""
+
+
+class BenchmarkError(Exception):
+    """The benchmark cannot be run, or has not come to its end; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is benchmarked, and how it decodes."""
+
+    name: str
+    adapter: str | None
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+    revision: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        return reference_digest(self.name, self.adapter, revision=self.revision)
+
+
+def make_task(settings: Mapping[str, Any]) -> Task:
+    """The Inspect task of a `task` config: its `name`, and the task's own arguments beside it."""
+    arguments = dict(settings)
+    name = arguments.pop("name")
+    if name not in TASKS:
+        raise BenchmarkError(f"task.name is {name!r}: choose from {', '.join(TASKS)}")
+    return TASKS[name](**arguments)
+
+
+def configuration(task_name: str, task: Task, subject: Subject) -> dict[str, Any]:
+    """Everything that can change a result: two runs are the same exactly when this is."""
+    return {
+        "task": task_name,
+        "questions": stable_id(*sorted(s.metadata["record"] for s in task.dataset if s.metadata)),
+        "n": len(task.dataset),
+        "grader": grader_digest(),
+        "model": subject.name,
+        "model_digest": subject.digest,
+        "dtype": subject.dtype,
+        "attn_implementation": subject.attn_implementation,
+        "max_new_tokens": subject.max_new_tokens,
+        "temperature": subject.temperature,
+        "top_p": subject.top_p,
+        "seed": subject.seed if subject.temperature > 0 else None,
+    }
+
+
+def claim_folder(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Make `folder` that of this configuration.
+
+    Raises `BenchmarkError` if it is another's: the message names what differs.
+    """
+    file = folder / CONFIGURATION
+    if not file.exists():
+        taken = [name for name in (SAMPLES, RESULTS, LOGS) if (folder / name).exists()]
+        if taken:
+            raise BenchmarkError(
+                f"{folder} holds {', '.join(taken)} of unknown configuration ({CONFIGURATION} is missing): "
+                "choose another out=, or remove them"
+            )
+        write_json(file, wanted)
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    different = [
+        f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} now"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if different:
+        raise BenchmarkError(
+            f"{folder} holds results of another configuration: {'; '.join(different)}. Choose another out=, "
+            "or remove the folder"
+        )
+
+
+def finished(folder: Path) -> list[Graded] | None:
+    """The graded rows of a run that came to its end with no failed row, else None."""
+    if not (folder / RESULTS).exists():
+        return None
+    graded = read_records(folder / SAMPLES, Graded)
+    return None if any(row.state == "failed" for row in graded) else graded
+
+
+def run(
+    folder: Path,
+    task: Task,
+    subject: Subject,
+    *,
+    batch_size: int,
+    device: str = "auto",
+    log_images: bool = True,
+) -> EvalLog:
+    """Run the task, or go on with the run that `folder/logs` holds. Returns the finished log.
+
+    Raises `BenchmarkError` if Inspect stops before the end, and what loading the model raises.
+    """
+    model_args = {
+        "adapter": subject.adapter,
+        "batch_size": batch_size,
+        "dtype": subject.dtype,
+        "device": device,
+        "attn_implementation": subject.attn_implementation,
+        "trust_remote_code": subject.trust_remote_code,
+        "revision": subject.revision,
+    }
+    how: dict[str, Any] = {
+        "log_dir": str(folder / LOGS),
+        "max_samples": _WAITING_BATCHES * batch_size,
+        "max_connections": _WAITING_BATCHES * batch_size,
+        # A sample that fails is recorded as failed; the others go on.
+        "fail_on_error": False,
+        "log_buffer": max(batch_size, len(task.dataset) // _FLUSHES),
+        "log_images": log_images,
+        # Both cost a third of the time of a small model's run, and serve a viewer that watches it live.
+        "log_realtime": False,
+        "score_display": False,
+        "log_model_api": False,
+        "ctl_server": False,
+    }
+    previous = _most_complete_log(folder / LOGS)
+    with _fewer_collections():
+        if previous is None:
+            log = eval(
+                task,
+                model=f"align/{subject.name}",
+                model_args=model_args,
+                display="none",
+                max_tokens=subject.max_new_tokens,
+                temperature=subject.temperature,
+                top_p=subject.top_p if subject.temperature > 0 else None,
+                seed=subject.seed if subject.temperature > 0 else None,
+                **how,
+            )[0]
+        elif previous.status == "success" and all(s.error is None for s in previous.samples or []):
+            log = previous
+        else:
+            # Batch size and device may change between the two parts of a run; the rest is as it was.
+            previous.eval.model_args = model_args
+            log = eval_retry(previous, **how)[0]
+    if log.status != "success":
+        reason = log.error.message if log.error else f"Inspect's log has the status {log.status!r}"
+        raise BenchmarkError(
+            f"the run stopped before its end ({reason}): the same command goes on from there"
+        )
+    for other in list_eval_logs(str(folder / LOGS)):
+        if Path(other.name).name != Path(log.location).name:
+            _local(other.name).unlink()
+    return log
+
+
+def collect(task: Task, log: EvalLog) -> list[Graded]:
+    """The log as graded rows, one for each question of the task, failed ones included."""
+    samples = {str(sample.id): sample for sample in log.samples or []}
+    return [_graded(question_of(s.metadata or {}), samples.get(str(s.id))) for s in task.dataset]
+
+
+def write_results(
+    folder: Path, task_name: str, task: Task, subject: Subject, graded: list[Graded]
+) -> dict[str, Any]:
+    """Write `samples.jsonl`, then `results.json`, whose existence means that the run is complete."""
+    summary = {
+        "task": task_name,
+        "model": {"name": subject.name, "adapter": subject.adapter, "digest": subject.digest},
+        "data_root": (task.metadata or {})["data_root"],
+        **summarize_groups(graded),
+    }
+    write_records(folder / SAMPLES, graded)
+    write_json(folder / RESULTS, summary)
+    return summary
+
+
+def _graded(question: Any, sample: EvalSample | None) -> Graded:
+    if sample is not None and sample.error is None and sample.scores:
+        return graded_of(next(iter(sample.scores.values())))
+    if sample is None:
+        error = "the sample is not in the log"
+    elif sample.error is not None:
+        error = sample.error.message
+    else:
+        error = "the sample has no score"
+    text = sample.output.completion if sample is not None and sample.output.choices else None
+    return graded_record(question, text, state="failed", grader="none", error=error)
+
+
+def _most_complete_log(folder: Path) -> EvalLog | None:
+    if not folder.is_dir():
+        return None
+    logs = [read_eval_log(info) for info in list_eval_logs(str(folder))]
+    return max(logs, key=lambda log: sum(s.error is None for s in log.samples or []), default=None)
+
+
+def _local(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
+
+
+@contextmanager
+def _fewer_collections() -> Iterator[None]:
+    """Inspect keeps many small objects alive, and the collector goes through all of them again and again."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
