@@ -1,10 +1,13 @@
-"""The sample of photographs: what its file promises. `test_photo_path.py` runs the programs on it."""
+"""The sample of photographs: what its file promises, and the whole path on it as a user runs it."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
@@ -12,9 +15,21 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from align.data.mohobench import read_mohobench
-from align.records import ANSWERABLE, UNANSWERABLE, Category
+from align.evaluation.matching import matches
+from align.records import (
+    ANSWERABLE,
+    UNANSWERABLE,
+    Category,
+    Graded,
+    Pair,
+    Question,
+    Response,
+    SFTRow,
+    read_records,
+)
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "photos"
 FILE = SAMPLE / "mohobench.json"
@@ -143,3 +158,153 @@ def test_the_reader_takes_every_row_without_a_remark() -> None:
     assert reading.unknown_fields == {}
     assert all(question.caption and question.license for question in reading.questions)
     assert sum(question.twin is not None for question in reading.questions) == 168
+
+
+# --- The whole path, program after program ----------------------------------------------------------------
+
+ROOT = SAMPLE.parents[1]
+MODEL = ["model=tiny_vlm"]
+
+
+def run(home: Path, *words: str) -> str:
+    """Run a program as a user without any account or configuration does, and return what it prints."""
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "ACCELERATE_", "HF_", "INSPECT_"))
+    }
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=kept | {"HOME": str(home), "HF_HUB_OFFLINE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which all programs of the path have run, the commands being those of the README."""
+    work = tmp_path_factory.mktemp("photos")
+    data, images, out = f"{work}/data", f"root={IMAGES}", f"out={work}"
+    questions = f"{data}/questions.jsonl"
+    launch = ("-m", "accelerate.commands.launch")
+    run(work, "data_prep/ingest.py", f"input={FILE}", f"images={IMAGES}", f"out={data}")
+    sampling = ("sampling.max_new_tokens=16", f"{out}/sample")
+    run(work, "data_prep/sample_responses.py", *MODEL, f"folder={data}", images, *sampling)
+    run(work, "data_prep/build_sft.py", f"folder={data}", f"{out}/sft_rows")
+    run(work, "data_prep/build_pairs.py", f"folder={data}", f"{out}/pair_rows")
+    rows = ("data=files", f"data.{images}", f"data.pairs={data}/pairs.jsonl")
+    steps = ("trainer.max_steps=3", "trainer.per_device_train_batch_size=8", "tracking=none")
+    run(work, *launch, "recipes/dpo.py", *MODEL, *rows, *steps, f"{out}/dpo")
+    task = ("task=mohobench", f"task.questions={questions}", f"task.{images}", "task.split=test")
+    decoding = ("decoding.max_new_tokens=16", f"adapter={work}/dpo/adapter")
+    run(work, "evaluate/benchmark.py", *MODEL, *task, *decoding, f"{out}/benchmark")
+    return work
+
+
+@pytest.fixture(scope="module")
+def questions(work: Path) -> dict[str, Question]:
+    return {question.id: question for question in read_records(work / "data" / "questions.jsonl", Question)}
+
+
+@pytest.mark.program
+def test_ingest_splits_by_photograph_and_keeps_twins_together(
+    work: Path, questions: dict[str, Question], rows: list[dict[str, Any]]
+) -> None:
+    report = json.loads((work / "data" / "report.json").read_text())
+    assert (report["rows"], report["rows_not_used"], report["problems"]) == (196, 0, [])
+    assert questions.keys() == {row["id"] for row in rows}
+    images = {s: {q.image for q in questions.values() if q.split == s} for s in ("train", "test")}
+    assert images["train"] | images["test"] == {row["image"] for row in rows}
+    assert images["train"].isdisjoint(images["test"])
+    assert len(images["test"]) == 3
+    for split in images:
+        assert {q.category for q in questions.values() if q.split == split} == set(get_args(Category))
+    assert all(questions[q.twin].split == q.split for q in questions.values() if q.twin)
+
+
+@pytest.mark.program
+def test_each_training_question_is_answered_by_the_model_once(
+    work: Path, questions: dict[str, Question]
+) -> None:
+    responses = read_records(work / "data" / "responses.jsonl", Response)
+    assert sorted(r.question_id for r in responses) == sorted(
+        q.id for q in questions.values() if q.split == "train"
+    )
+    assert [r.error for r in responses if r.error] == []
+    assert len({r.model_digest for r in responses} - {None}) == 1
+
+
+@pytest.mark.program
+def test_pairs_prefer_the_known_reason_and_the_gold_answer(
+    work: Path, questions: dict[str, Question]
+) -> None:
+    own = {r.question_id: r.text for r in read_records(work / "data" / "responses.jsonl", Response)}
+    pairs = read_records(work / "data" / "pairs.jsonl", Pair)
+    kinds = Counter(pair.kind for pair in pairs)
+    assert kinds["refuse"] == kinds["answer"] > 20
+    for pair in pairs:
+        question = questions[pair.question_id]
+        assert question.split == "train"
+        assert (pair.prompt, pair.images) == (question.question, (question.image,))
+        if pair.kind == "refuse":
+            assert question.reason
+            assert question.reason in pair.chosen
+            assert pair.rejected == (own[question.id] or "").strip()
+        else:
+            assert matches(pair.chosen, question.answers)
+            assert question.answerable
+
+
+@pytest.mark.program
+def test_sft_rows_teach_both_directions(work: Path, questions: dict[str, Question]) -> None:
+    rows = read_records(work / "data" / "sft.jsonl", SFTRow)
+    kinds = Counter(row.kind for row in rows)
+    assert kinds["refuse"] == kinds["answer"] > 20
+    for row in rows:
+        question = questions[row.question_id]
+        assert question.split == "train"
+        told = (
+            matches(row.completion, question.answers)
+            if question.answerable
+            else question.reason in row.completion
+        )
+        assert told, row.question_id
+
+
+@pytest.mark.program
+def test_dpo_trains_an_adapter_on_the_pairs(work: Path) -> None:
+    weights = load_file(work / "dpo" / "adapter" / "adapter_model.safetensors")
+    ups = [tensor for name, tensor in weights.items() if "lora_B" in name]
+    assert ups
+    assert all(tensor.abs().max() > 0 for tensor in ups), "lora_B starts at zero, so each must have moved"
+    record = json.loads((work / "dpo" / "run.json").read_text())
+    assert record["config"]["trainer"]["max_steps"] == 3
+    assert record["inputs"]["pairs"]["path"] == str(work / "data" / "pairs.jsonl")
+    assert record["results"]["train_loss"] > 0
+
+
+@pytest.mark.program
+def test_benchmark_scores_every_test_question(work: Path, questions: dict[str, Question]) -> None:
+    graded = read_records(work / "benchmark" / "samples.jsonl", Graded)
+    test = {q.id: q for q in questions.values() if q.split == "test"}
+    assert sorted(row.question_id for row in graded) == sorted(test)
+    assert {row.question_id: row.category for row in graded} == {q.id: q.category for q in test.values()}
+    assert all(row.response is not None and row.error is None for row in graded)
+
+    results = json.loads((work / "benchmark" / "results.json").read_text())
+    unanswerable = [row for row in graded if not row.answerable]
+    answerable = [row for row in graded if row.answerable]
+    assert (results["n"], results["n_failed"]) == (42, 0)
+    assert (results["n_unanswerable"], results["n_answerable"], results["n_twins"]) == (24, 18, 18)
+    assert results["refusal_rate"] == pytest.approx(sum(r.state == "abstain" for r in unanswerable) / 24)
+    assert results["over_refusal_rate"] == pytest.approx(sum(r.state == "abstain" for r in answerable) / 18)
+    assert results["answer_accuracy"] == pytest.approx(sum(r.correct is True for r in answerable) / 18)
+    assert {c: results["by_category"][c]["n_unanswerable"] for c in UNANSWERABLE} == dict.fromkeys(
+        UNANSWERABLE, 6
+    )
+    assert results["model"]["adapter"] == str(work / "dpo" / "adapter")
+    assert list((work / "benchmark" / "logs").glob("*.eval"))
