@@ -21,7 +21,7 @@ from align.training.console import ConsoleProgress, keep_quiet, say, training_fi
 from align.training.data import find_rows, longest_context, prove_rows_run, read_training_rows
 from align.training.resume import start_or_resume
 from align.training.saving import model_card, save_adapter
-from align.training.tracking import set_up_tracking
+from align.training.tracking import finish_tracking, set_up_tracking
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dpo")
@@ -31,10 +31,10 @@ def main(cfg: DictConfig) -> None:
     keep_quiet()
     threads = use_cpu_threads(cfg.threads)
     args = training_arguments(
-        DPOConfig, config["trainer"], folder=folder, seed=cfg.seed, report_to=cfg.tracking.report_to
+        DPOConfig, config["trainer"], folder=folder, seed=cfg.seed, report_to=config["tracking"]["report_to"]
     )
-    with args.main_process_first(local=False, desc="folder and rows"):
-        checkpoint = start_or_resume(folder, resume=cfg.resume)
+    checkpoint = start_or_resume(folder, resume=cfg.resume, check=args.process_index == 0)
+    with args.main_process_first(local=False, desc="rows"):
         file = find_rows(data, "pairs")
     say(f"run: {folder}" + (f", going on from {checkpoint}" if checkpoint else ""))
     say(set_up_tracking(config["tracking"], folder, run_name=f"dpo-{folder.name}"))
@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> None:
         model["name"],
         model["adapter"],
         dtype=model["dtype"],
-        device="cpu",  # the trainer moves it to each process's own device
+        device=str(args.device),
         attn_implementation=model["attn_implementation"],
         trust_remote_code=model["trust_remote_code"],
         revision=model["revision"],
@@ -107,6 +107,7 @@ def main(cfg: DictConfig) -> None:
             digests={"model": loaded.digest},
             results=figures,
         )
+    finish_tracking()
     say(f"adapter: {adapter}")
 
 

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import datasets
+import huggingface_hub
 import transformers
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, Trainer, TrainerCallback
@@ -39,7 +40,9 @@ def keep_quiet() -> None:
     Also stops the libraries from reporting usage over the network, which would delay a run on a machine
     without one.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if "HF_HUB_DISABLE_TELEMETRY" not in os.environ:
+        # The variable is read when the library is imported, which has happened by now.
+        huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

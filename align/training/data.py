@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import torch
 from peft import PeftModel
 from PIL import Image
 from torch import nn
+from tqdm.auto import tqdm
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
@@ -40,7 +42,13 @@ def find_rows(data: Mapping[str, Any], which: str) -> Path:
     if home is not None and Path(data["root"]) == Path(home) and path.parent == Path(home):
         from align.miniworld.prepare import ensure_pairs
 
-        ensure_pairs(Path(home))
+        with tqdm(desc="asking the tiny model", unit="question", file=sys.stderr, leave=False) as bar:
+
+            def advance(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            ensure_pairs(Path(home), progress=advance)
         if path.is_file():
             return path
     raise FileNotFoundError(f"data.{which}={path}: no such file")
@@ -189,7 +197,7 @@ def prove_rows_run(trainer: Trainer, training: TrainingRows[R]) -> int:
     model: Any = trainer.model
     dataset: Any = trainer.train_dataset
     collate: Any = trainer.data_collator
-    with torch.no_grad(), _eval_mode(model):
+    with torch.no_grad(), trainer.accelerator.autocast(), _eval_mode(model):
         for index in chosen:
             try:
                 batch = collate([dataset[index]])

@@ -21,17 +21,18 @@ def last_whole_checkpoint(folder: str | Path) -> Path | None:
     return max(found)[1] if found else None
 
 
-def start_or_resume(folder: str | Path, *, resume: bool) -> str | None:
+def start_or_resume(folder: str | Path, *, resume: bool, check: bool = True) -> str | None:
     """The checkpoint that a run should go on from, or None for a start from the beginning.
 
-    Raises `ValueError` when a new run would overwrite an earlier one. A run to be resumed that died before
-    its first whole checkpoint starts again: that is the state it was in.
+    Raises `ValueError` when a new run would overwrite an earlier one; `check` is for the main process of a
+    launch only, since a slower one would see what the main one has begun to write. A run to be resumed
+    that died before its first whole checkpoint starts again: that is the state it was in.
     """
     folder = Path(folder)
     if resume:
         checkpoint = last_whole_checkpoint(folder)
         return None if checkpoint is None else str(checkpoint)
-    if (folder / "checkpoints").exists() or (folder / "adapter").exists():
+    if check and ((folder / "checkpoints").exists() or (folder / "adapter").exists()):
         raise ValueError(
             f"{folder} holds an earlier run. Give resume=true to go on with it, or another out=FOLDER"
         )

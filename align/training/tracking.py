@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import netrc
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 MODES = ("auto", "online", "offline", "disabled")
+
+_SET_HERE: set[str] = set()
+"""Variables that an earlier run in this process set, as the jobs of a sweep do: not the user's choice."""
 
 
 def set_up_tracking(settings: Mapping[str, Any], folder: str | Path, *, run_name: str) -> str:
@@ -24,22 +28,30 @@ def set_up_tracking(settings: Mapping[str, Any], folder: str | Path, *, run_name
     if not {"wandb", "all"} & set(targets):
         return "W&B: off"
     mode = resolve_mode(str(settings.get("mode") or "auto"))
-    os.environ["WANDB_MODE"] = mode
-    os.environ.setdefault("WANDB_DIR", str(folder))
-    os.environ.setdefault("WANDB_SILENT", "true")
     wanted = {
+        "WANDB_MODE": mode,
+        "WANDB_DIR": str(folder),
+        "WANDB_SILENT": "true",
         "WANDB_PROJECT": settings.get("project"),
         "WANDB_NAME": settings.get("name") or run_name,
         "WANDB_RUN_GROUP": settings.get("group"),
         "WANDB_TAGS": ",".join(settings.get("tags") or ()),
     }
     for name, value in wanted.items():
-        if value:
-            os.environ.setdefault(name, str(value))
+        if value and (name not in os.environ or name in _SET_HERE):
+            os.environ[name] = str(value)
+            _SET_HERE.add(name)
     where = Path(os.environ["WANDB_DIR"]) / "wandb"
     if mode == "offline":
         return f"W&B: offline, kept in {where} (upload with `wandb sync {where}/offline-run-*`)"
     return f"W&B: {mode}"
+
+
+def finish_tracking() -> None:
+    """Close the W&B run, if one is open, so that the next job of this process gets its own."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def resolve_mode(mode: str = "auto") -> str:
@@ -49,7 +61,8 @@ def resolve_mode(mode: str = "auto") -> str:
     """
     if mode not in MODES:
         raise ValueError(f"tracking.mode={mode!r}: choose one of {', '.join(MODES)}")
-    if chosen := os.environ.get("WANDB_MODE"):
+    chosen = os.environ.get("WANDB_MODE")
+    if chosen and "WANDB_MODE" not in _SET_HERE:
         return chosen
     if mode != "auto":
         return mode

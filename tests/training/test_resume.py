@@ -37,3 +37,4 @@ def test_an_earlier_run_is_not_overwritten(tmp_path: Path, left: str) -> None:
     (tmp_path / left).mkdir()
     with pytest.raises(ValueError, match=r"holds an earlier run\. Give resume=true"):
         start_or_resume(tmp_path, resume=False)
+    assert start_or_resume(tmp_path, resume=False, check=False) is None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from align.training import tracking
 from align.training.tracking import has_credentials, resolve_mode, set_up_tracking
 
 
@@ -14,6 +15,7 @@ def nobody_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     monkeypatch.setattr(os, "environ", kept)
     kept["NETRC"] = str(tmp_path / "netrc")
+    monkeypatch.setattr(tracking, "_SET_HERE", set())
 
 
 def log_in(host: str) -> None:
@@ -65,6 +67,12 @@ def test_the_environment_for_a_run(tmp_path: Path) -> None:
     }
     assert {name: os.environ.get(name) for name in expected} == expected
     assert "WANDB_RUN_GROUP" not in os.environ
+
+    # The next job of a sweep, in the same process, has its own folder and name.
+    second = settings | {"mode": "disabled", "tags": []}
+    assert set_up_tracking(second, tmp_path / "second", run_name="dpo-2") == "W&B: disabled"
+    assert os.environ["WANDB_DIR"] == str(tmp_path / "second")
+    assert (os.environ["WANDB_NAME"], os.environ["WANDB_PROJECT"]) == ("dpo-2", "mine")
 
 
 @pytest.mark.parametrize("report_to", ["none", "tensorboard", None])
