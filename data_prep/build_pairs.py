@@ -15,9 +15,7 @@ from align.data.judge import correct, refused
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
 from align.data.report import print_summary, progress_bar
-from align.data.sampling import sample_responses
 from align.data.split import select_split
-from align.models.loading import load_model
 from align.records import Question, Response, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -25,24 +23,17 @@ from align.run import run_folder, to_plain, write_run_json
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_pairs")
 def main(cfg: DictConfig) -> None:
     folder, pairs_file = run_folder(), Path(cfg.pairs)
-    is_miniworld = Path(cfg.folder) == Path(cfg.miniworld)
-    if is_miniworld and not Path(cfg.questions).exists():
-        from align.miniworld.prepare import ensure_questions
+    if Path(cfg.folder) == Path(cfg.miniworld):
+        # Here, because it loads transformers, which building from files does without.
+        from align.miniworld.prepare import ensure_responses
 
-        ensure_questions(Path(cfg.miniworld))
-    questions = select_split(read_records(cfg.questions, Question), cfg.split)
-
-    if is_miniworld and not Path(cfg.responses).exists():
-        # tiny_vlm never declines, so answerable questions are worth asking for its wrong answers only.
-        asked = [q for q in questions if not q.answerable or cfg.own_wrong > 0]
         with progress_bar("tiny_vlm answers") as progress:
-            sample_responses(
-                load_model("tiny_vlm"), asked, cfg.folder, cfg.responses, **cfg.sampling, progress=progress
-            )
+            ensure_responses(cfg.miniworld, progress=progress, **cfg.sampling)
     if not Path(cfg.responses).exists():
         raise FileNotFoundError(
             f"responses={cfg.responses}: no such file; run data_prep/sample_responses.py first"
         )
+    questions = select_split(read_records(cfg.questions, Question), cfg.split)
     responses = read_records(cfg.responses, Response)
 
     pairs, summary = build_pairs(

@@ -22,10 +22,11 @@ from align.run import run_folder, to_plain, write_run_json
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_sft")
 def main(cfg: DictConfig) -> None:
     folder, sft_file = run_folder(), Path(cfg.sft)
-    if Path(cfg.folder) == Path(cfg.miniworld) and not Path(cfg.questions).exists():
+    if Path(cfg.folder) == Path(cfg.miniworld):
+        # Here, because it loads transformers, which building from files does without.
         from align.miniworld.prepare import ensure_questions
 
-        ensure_questions(Path(cfg.miniworld))
+        ensure_questions(cfg.miniworld)
     questions = select_split(read_records(cfg.questions, Question), cfg.split)
 
     rows, summary = build_sft(questions, mix=Mix(**to_plain(cfg.mix)), seed=cfg.seed)

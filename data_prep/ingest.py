@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from align.data.mohobench import read_mohobench
 from align.data.preferences import read_preferences
-from align.data.report import console, ingest_report, print_ingest, progress_bar
+from align.data.report import ingest_report, print_ingest, progress_bar, say, way_out
 from align.data.split import split_questions
 from align.records import write_json, write_records
 from align.run import run_folder, write_run_json
@@ -39,8 +39,10 @@ def main(cfg: DictConfig) -> None:
             follow_links=cfg.follow_links,
             progress=progress,
         )
-    digests = {name: facts.digest for name, facts in reading.images.items()}
-    questions = split_questions(reading.questions, cfg.split, seed=cfg.seed, digests=digests)
+    questions = reading.questions
+    if questions and reading.complete and (not reading.problems or cfg.on_bad_row == "skip"):
+        digests = {name: facts.digest for name, facts in reading.images.items()}
+        questions = split_questions(questions, cfg.split, seed=cfg.seed, digests=digests)
 
     rows = None
     if cfg.preferences is not None:
@@ -58,14 +60,7 @@ def main(cfg: DictConfig) -> None:
     write_json(folder / "report.json", report)
     print_ingest(report, problems)
     if problems and (cfg.on_bad_row == "error" or not complete or not questions):
-        why = (
-            "Repair the rows above, or set on_bad_row=skip to go on without them."
-            if complete and questions
-            else "A part of a file could not be read at all, so skipping rows is no way out: repair the file."
-            if not complete
-            else "No row is left."
-        )
-        console.print(f"Stopped: nothing but {folder / 'report.json'} was written. {why}")
+        say(f"Stopped; only {folder / 'report.json'} was written. {way_out(complete, bool(questions))}")
         sys.exit(1)
 
     write_records(folder / "questions.jsonl", questions)
@@ -76,9 +71,7 @@ def main(cfg: DictConfig) -> None:
         write_records(folder / "upstream_sft.jsonl", rows.sft)
     inputs = {"input": cfg.input} | ({"preferences": cfg.preferences} if cfg.preferences else {})
     write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs)
-    console.print(
-        f"questions: {folder / 'questions.jsonl'}; report: {folder / 'report.json'}", soft_wrap=True
-    )
+    say(f"questions: {folder / 'questions.jsonl'}; report: {folder / 'report.json'}")
 
 
 if __name__ == "__main__":

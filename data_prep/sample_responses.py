@@ -12,9 +12,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from align.data.report import console, print_summary, progress_bar
+from align.data.report import print_summary, progress_bar, say
 from align.data.sampling import sample_responses
 from align.data.split import select_split
+from align.miniworld.prepare import ensure_questions
 from align.models.loading import load_model
 from align.records import Question, read_records
 from align.run import run_folder, write_run_json
@@ -23,10 +24,8 @@ from align.run import run_folder, write_run_json
 @hydra.main(version_base="1.3", config_path="../configs", config_name="sample_responses")
 def main(cfg: DictConfig) -> None:
     folder = run_folder()
-    if Path(cfg.folder) == Path(cfg.miniworld) and not Path(cfg.questions).exists():
-        from align.miniworld.prepare import ensure_questions
-
-        ensure_questions(Path(cfg.miniworld))
+    if Path(cfg.folder) == Path(cfg.miniworld):
+        ensure_questions(cfg.miniworld)
     questions = select_split(read_records(cfg.questions, Question), cfg.split)
     questions = [q for q in questions if cfg.answerable or not q.answerable][: cfg.limit]
     loaded = load_model(
@@ -51,7 +50,7 @@ def main(cfg: DictConfig) -> None:
         results=counts,
     )
     if counts["failed"]:
-        console.print(f"{counts['failed']} call(s) failed; the same command tries them again")
+        say(f"{counts['failed']} call(s) failed; the same command tries them again")
 
 
 if __name__ == "__main__":

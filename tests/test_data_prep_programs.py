@@ -52,7 +52,8 @@ def test_upstream_files_become_questions_and_rows(tmp_path):
     assert len(questions) == 16
     test_images = {q.image for q in questions if q.split == "test"}
     assert len(test_images) == 1
-    assert {q.image for q in questions if q.split == "train"} == set(os.listdir(IMAGES)) - test_images
+    train_images = {q.image for q in questions if q.split == "train"}
+    assert train_images == {path.name for path in IMAGES.iterdir()} - test_images
     report = json.loads((out / "report.json").read_text())
     assert (report["rows"], report["rows_not_used"], report["problems"]) == (16, 0, [])
     assert report["caption_fields"] == {"image_caption": 16}
@@ -120,7 +121,7 @@ def test_bad_rows_are_named_and_stop_the_program_unless_they_may_be_skipped(tmp_
 def test_a_file_that_breaks_off_cannot_be_skipped_over(tmp_path):
     path = tmp_path / "cut.json"
     path.write_text((UPSTREAM / "mohobench_array.json").read_text()[:-400])
-    result, out = ingest(tmp_path, path, "on_bad_row=skip", "split={train: 1.0}")
+    result, out = ingest(tmp_path, path, "on_bad_row=skip")
     assert result.returncode == 1
     assert "could not be read at all" in result.stdout
     assert "NOT read" in (out / "report.json").read_text()
@@ -186,7 +187,7 @@ def test_rows_and_pairs_from_questions_and_responses(tmp_path):
 
 def test_responses_are_sampled_and_a_cut_off_run_is_continued(tmp_path):
     data = tmp_path / "data"
-    result, _ = ingest(tmp_path, UPSTREAM / "with_twins.json", f"out={data}", "split={train: 1.0}")
+    result, _ = ingest(tmp_path, UPSTREAM / "with_twins.json", f"out={data}", "split.train=1", "split.test=0")
     assert result.returncode == 0, result.stdout + result.stderr
     command = [
         "sample_responses.py",

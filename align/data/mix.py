@@ -133,7 +133,8 @@ def choose(
         notes += [
             f"{category}: only {available[category]} `refuse` rows of the {n} that its weight asks for"
             for category, n in sorted(wanted.items())
-            if available[category] < n
+            # With every row taken there is nothing to have taken instead.
+            if available[category] < n and counts["refuse"] < len(pools["refuse"])
         ]
         for row in pools["refuse"]:
             if quota[row.category or ""] > 0:

@@ -47,7 +47,8 @@ def build_pairs(
 
     Raises:
         DataError: a question is of the test split.
-        ValueError: `own_wrong` without `correct`, or a kind that `mix` wants has no pair.
+        ValueError: `own_wrong` without `correct` or without a response to an answerable question, or a
+            kind that `mix` wants has no pair.
     """
     mix = mix or Mix()
     if not 0 <= own_wrong <= 1:
@@ -57,6 +58,13 @@ def build_pairs(
     refuse_test_questions(questions)
     by_id = {question.id: question for question in questions}
     sorted_ = _sort_responses(by_id, responses, refused, correct if own_wrong > 0 else None)
+    if own_wrong > 0 and not any(
+        question.id in sorted_.seen for question in questions if question.answerable
+    ):
+        raise ValueError(
+            "own_wrong needs the model's responses to answerable questions, and there is none: "
+            "sample them (data_prep/sample_responses.py with answerable=true), or set own_wrong=0"
+        )
     left_out: Counter[str] = Counter()
     candidates: list[Pair] = []
     for question in questions:

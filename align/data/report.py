@@ -18,7 +18,7 @@ from align.data.reading import Reading
 from align.data.split import SPLITS
 from align.records import Category, Problem, Question
 
-console = Console(soft_wrap=False)
+console = Console()
 
 
 def ingest_report(
@@ -35,8 +35,11 @@ def ingest_report(
         "problems": [_plain(problem) for problem in reading.problems],
         "notes": reading.notes,
         "splits": {
-            split: dict(sorted(Counter(q.category for q in questions if q.split == split).items()))
-            for split in SPLITS
+            split or "not split": dict(
+                sorted(Counter(q.category for q in questions if q.split == split).items())
+            )
+            for split in (*SPLITS, None)
+            if split is not None or any(q.split is None for q in questions)
         },
         "twins": sum(question.twin is not None for question in questions),
         "images": len(reading.images),
@@ -65,21 +68,21 @@ def print_ingest(report: Mapping[str, Any], problems: Sequence[Problem], shown: 
     """The report as tables: questions by split and category, problems, notes."""
     table = Table(title=f"{report['questions']} questions on {report['images']} images", title_justify="left")
     table.add_column("category")
-    for split in SPLITS:
+    for split in report["splits"]:
         table.add_column(split, justify="right")
     for category in get_args(Category):
-        table.add_row(category, *(str(report["splits"][split].get(category, 0)) for split in SPLITS))
+        table.add_row(category, *(str(counts.get(category, 0)) for counts in report["splits"].values()))
     console.print(table)
     if "preferences" in report:
         rows = report["preferences"]
-        console.print(
+        say(
             f"training rows: {sum(rows['pairs'].values())} pairs, {sum(rows['sft'].values())} supervised, "
             f"{len(rows['held_out'])} held out with their images, {rows['rows_not_used']} not used"
         )
     for note in report["notes"]:
-        console.print(f"note: {escape(note)}")
+        say(f"note: {note}")
     for names in report["same_picture_under_several_names"]:
-        console.print(f"note: the same picture under several names: {escape(', '.join(names))}")
+        say(f"note: the same picture under several names: {', '.join(names)}")
     print_problems(problems, shown)
 
 
@@ -95,7 +98,21 @@ def print_problems(problems: Sequence[Problem], shown: int = 40) -> None:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
     console.print(table)
     if len(problems) > shown:
-        console.print(f"... and {len(problems) - shown} more in report.json")
+        say(f"... and {len(problems) - shown} more in report.json")
+
+
+def way_out(complete: bool, any_question: bool) -> str:
+    """What to do about bad rows."""
+    if not complete:
+        return "A part of a file could not be read at all, so skipping rows is no way out: repair the file."
+    if not any_question:
+        return "No row is left."
+    return "Repair the rows above, or set on_bad_row=skip to go on without them."
+
+
+def say(text: str) -> None:
+    """A line as it is: not folded, and nothing in it taken for markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(title: str, summary: Mapping[str, Any]) -> None:

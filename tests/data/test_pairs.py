@@ -139,6 +139,8 @@ def test_own_wrong_answers_by_share():
     assert not any(p.rejected == "Wrong." for p in pairs)
     with pytest.raises(ValueError, match="needs `correct`"):
         build_pairs(questions, responses, refused=refused, own_wrong=0.5)
+    with pytest.raises(ValueError, match="responses to answerable questions, and there is none"):
+        build_pairs(questions, [], own_wrong=0.5, **settings)
     with pytest.raises(ValueError, match="0-1"):
         build_pairs(questions, responses, own_wrong=1.5, **settings)
 

@@ -133,7 +133,7 @@ def test_rows_on_images_of_the_test_split_are_held_out_and_named():
     reading = read_preferences(UPSTREAM / "vqa_train.json", IMAGES, questions=held)
     assert reading.problems == []
     assert [p.images for p in reading.pairs] == [("rocket.jpg",)]
-    assert [p.line for p in reading.held_out] == [2, 19, 36, 53]
+    assert [p.line for p in reading.held_out] == [2, 21, 40, 59]
     assert all("test split" in p.message for p in reading.held_out)
 
 
