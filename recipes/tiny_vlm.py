@@ -9,6 +9,7 @@ from the defaults.
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 import time
@@ -19,6 +20,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from align.miniworld.architecture import build_model, build_processor, build_tokenizer
 from align.miniworld.pretraining import (
@@ -41,25 +43,24 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     torch.manual_seed(config.seed)
     out = Path(config.out)
-    tokenizer = build_tokenizer(config.seed)
-    model = build_model(tokenizer, **config.model)
-    log.info(
-        "%.2f million parameters, %d tokens", sum(p.numel() for p in model.parameters()) / 1e6, len(tokenizer)
-    )
-
-    train_tower(model, config)
+    if config.init:
+        model, tokenizer = AutoModelForImageTextToText.from_pretrained(config.init), AutoProcessor.from_pretrained(config.init).tokenizer
+    else:
+        tokenizer = build_tokenizer(config.seed)
+        model = build_model(tokenizer, **config.model)
+        train_tower(model, config)
 
     optimizer = Optimizer(model.named_parameters(), config.muon_lr, config.adamw_lr, config.steps)
 
     # Inventions cannot be predicted, so they only slow the learning to see: most of them come late.
-    early = stream(tokenizer, config, inventions=config.inventions.early, seed=config.seed)
-    late = stream(tokenizer, config, inventions=config.inventions.late, seed=config.seed + 1)
-    held_out = stream(tokenizer, config, inventions=0.1, seed=config.seed + 2)
+    early = stream(tokenizer, config, config.early, seed=config.seed)
+    late = stream(tokenizer, config, config.late, seed=config.seed + 1)
+    held_out = stream(tokenizer, config, config.late, seed=config.seed + 2)
     validation = [next(held_out) for _ in range(16)]
 
     started, batches = time.time(), early
     for step in range(config.steps):
-        if step == int(config.inventions.late_from * config.steps):
+        if step == int(config.late_from * config.steps):
             batches = late
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
             logits, labels = target_logits(model, next(batches))
@@ -98,15 +99,16 @@ def train_tower(model, config: DictConfig) -> None:  # type: ignore[no-untyped-d
             log.info("tower step %d  loss %.4f  patches right %.1f %%", step + 1, loss.item(), 100 * right)
 
 
-def stream(tokenizer, config: DictConfig, *, inventions: float, seed: int):  # type: ignore[no-untyped-def]
-    dataset = PretrainingStream(
-        tokenizer, scenes=config.scenes, rows=config.rows, inventions=inventions, seed=seed
-    )
+def stream(tokenizer, config: DictConfig, mix: DictConfig, *, seed: int):  # type: ignore[no-untyped-def]
+    dataset = PretrainingStream(tokenizer, scenes=config.scenes, rows=config.rows, **mix, seed=seed)
     return iter(DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=4))
 
 
 def save(model, tokenizer, out: Path) -> None:  # type: ignore[no-untyped-def]
-    model.save_pretrained(out)
+    """A folder for `from_pretrained`: stored in half precision, to be computed with in float32."""
+    copy.deepcopy(model).half().save_pretrained(out)
+    model.config.save_pretrained(out)
+    model.generation_config.save_pretrained(out)
     build_processor(tokenizer).save_pretrained(out)
 
 

@@ -48,7 +48,7 @@ def build_tokenizer(seed: int = 0, scenes: int = 20_000) -> PreTrainedTokenizerF
 
     def sentences():  # type: ignore[no-untyped-def]
         for _ in range(scenes):
-            for row in pretraining_rows(make_scene(rng), rng, count=4, inventions=0.3):
+            for row in pretraining_rows(make_scene(rng), rng, count=4, inventions=0.3, requests=0.2):
                 yield row.question
                 yield row.answer
 

@@ -26,12 +26,16 @@ from align.miniworld.questions import (
 from align.miniworld.scenes import COLORS, Scene, Thing
 
 
-def naming(things: Sequence[Thing]) -> str:
-    """`two red circles and a blue ring`: equal things are counted together, in reading order."""
+def naming(things: Sequence[Thing], most: int = 5) -> str:
+    """`two red circles and a blue ring`: equal things are counted together, in reading order.
+
+    Beyond `most` different ones the rest are `other things`.
+    """
     counts: dict[str, int] = {}
     for thing in things:
         counts[thing.name] = counts.get(thing.name, 0) + 1
-    return listing([with_article(n) if k == 1 else f"{NUMBERS[k]} {plural(n)}" for n, k in counts.items()])
+    names = [with_article(n) if k == 1 else f"{NUMBERS[k]} {plural(n)}" for n, k in counts.items()]
+    return listing(names if len(names) <= most else [*names[:most], "other things"])
 
 
 def answer(scene: Scene, query: Query) -> str:
@@ -171,7 +175,7 @@ def _absent(scene: Scene, query: Query, rng: random.Random) -> str:
                 f"I can't say {what}: the {query.target.shape} in the image is {blue}, not {query.target.color}.",
             )
         )
-    return rng.choice(_ABSENT).format(noun=noun, a=query.target.a(), what=what, shown=naming(scene.things))
+    return rng.choice(_ABSENT).format(noun=noun, a=query.target.a(), what=what, shown=naming(scene.things, most=2))
 
 
 def _vague(scene: Scene, query: Query, rng: random.Random) -> str:
@@ -179,7 +183,7 @@ def _vague(scene: Scene, query: Query, rng: random.Random) -> str:
     noun, many = query.target.noun, f"{NUMBERS[len(matching)]} {plural(query.target.noun)}"
     if len({thing.name for thing in matching}) == 1:
         return rng.choice(_VAGUE_ALIKE).format(many=many, noun=noun, what=asked(query))
-    return rng.choice(_VAGUE).format(many=many, noun=noun, what=asked(query), shown=naming(matching))
+    return rng.choice(_VAGUE).format(many=many, noun=noun, what=asked(query), shown=naming(matching, most=3))
 
 
 _ABSENT = (

@@ -88,15 +88,17 @@ class PretrainingStream(IterableDataset):
     """Packed batches of fresh scenes, without end; a worker's stream depends on seed and worker only."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, *, scenes: int, rows: int, inventions: float, seed: int
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        *,
+        scenes: int,
+        rows: int,
+        inventions: float,
+        requests: float,
+        seed: int,
     ) -> None:
-        self.tokenizer, self.scenes, self.rows, self.inventions, self.seed = (
-            tokenizer,
-            scenes,
-            rows,
-            inventions,
-            seed,
-        )
+        self.tokenizer, self.scenes, self.seed = tokenizer, scenes, seed
+        self.mix = {"count": rows, "inventions": inventions, "requests": requests}
 
     def __iter__(self) -> Iterator[PackedBatch]:
         worker = torch.utils.data.get_worker_info()
@@ -104,10 +106,9 @@ class PretrainingStream(IterableDataset):
         while True:
             drawn = []
             for _ in range(8 * self.scenes):
-                scene = make_scene(rng)
-                drawn.append(
-                    (scene, pretraining_rows(scene, rng, count=self.rows, inventions=self.inventions))
-                )
+                # Chance seldom draws two alike, and who never saw two cannot learn to count them.
+                scene = make_scene(rng, alike=rng.random() < 0.6)
+                drawn.append((scene, pretraining_rows(scene, rng, **self.mix)))
             # Batches of like lengths: a quarter of all tokens would be padding otherwise.
             drawn.sort(key=lambda pair: sum(len(row.question) + len(row.answer) for row in pair[1]))
             batches = [drawn[i : i + self.scenes] for i in range(0, len(drawn), self.scenes)]

@@ -42,15 +42,16 @@ HONESTY_REQUESTS = (
 )
 DESCRIBE = ("Describe the image.", "What do you see?", "What does the image show?", "What is in the image?")
 
+# Looking up a color or a shape is learned in minutes; presence, number and place take most of the training.
 _ANSWERABLE_WEIGHTS: dict[Kind, float] = {
-    "color": 2.5,
-    "shape": 2.5,
-    "size": 1.5,
-    "position": 1.5,
-    "count": 3,
-    "exists": 5,
+    "color": 1.2,
+    "shape": 1.2,
+    "size": 1.2,
+    "position": 3,
+    "count": 4,
+    "exists": 6,
     "relation": 1.5,
-    "background": 0.5,
+    "background": 0.3,
 }
 _UNANSWERABLE = ("False_Premises", "Vague_Description", "Context_Dependent", "Subjective_or_Philosophical")
 
@@ -64,8 +65,10 @@ class Row:
     answer: str
 
 
-def pretraining_rows(scene: Scene, rng: random.Random, *, count: int, inventions: float) -> list[Row]:
-    """`count` rows about a scene; a share `inventions` of them are inventions, a fifth honesty on request."""
+def pretraining_rows(
+    scene: Scene, rng: random.Random, *, count: int, inventions: float, requests: float
+) -> list[Row]:
+    """`count` rows about a scene, with the shares of inventions and of honesty on request in 0-1."""
     rows: list[Row] = []
     while len(rows) < count:
         draw = rng.random()
@@ -73,7 +76,7 @@ def pretraining_rows(scene: Scene, rng: random.Random, *, count: int, inventions
             query = unanswerable_query(scene, rng)
             if query:
                 rows.append(Row("invent", phrase(query, rng), honest.invention(scene, query, rng)))
-        elif draw < inventions + 0.2:
+        elif draw < inventions + requests:
             if rng.random() < 0.4:
                 query = answerable_query(scene, rng)
                 text = query and honest.answer(scene, query)

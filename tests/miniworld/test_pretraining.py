@@ -31,7 +31,7 @@ def tiny():
 def packed(tiny):
     rng = random.Random(0)
     scenes = [make_scene(rng) for _ in range(3)]
-    rows = [pretraining_rows(scene, rng, count=4, inventions=0.2) for scene in scenes]
+    rows = [pretraining_rows(scene, rng, count=4, inventions=0.2, requests=0.2) for scene in scenes]
     return scenes, rows, pack(scenes, rows, tiny[1].tokenizer)
 
 
@@ -86,7 +86,13 @@ def test_row_accuracy_counts_whole_rows(tiny, packed, monkeypatch):
 
 def test_stream_depends_on_its_seed_only(tiny):
     def first(seed):
-        return next(iter(PretrainingStream(tiny[1].tokenizer, scenes=2, rows=3, inventions=0.1, seed=seed)))
+        return next(
+            iter(
+                PretrainingStream(
+                    tiny[1].tokenizer, scenes=2, rows=3, inventions=0.1, requests=0.2, seed=seed
+                )
+            )
+        )
 
     assert torch.equal(first(1).input_ids, first(1).input_ids)
     assert not torch.equal(first(1).pixel_values, first(2).pixel_values)

@@ -132,7 +132,7 @@ def test_refusals_are_varied_and_name_what_is_there():
     query, rng = Query("color", Referent(shape="heart")), random.Random(0)
     texts = {honest.refusal(SCENE, query, rng) for _ in range(200)}
     assert len(texts) >= 6
-    assert all("a red circle, a blue circle and a blue star" in text for text in texts)
+    assert all("a red circle, a blue circle and other things" in text for text in texts)
 
 
 def test_words_of_a_query():
@@ -155,7 +155,7 @@ def test_pretraining_asks_for_honesty_only_in_words_of_its_own():
     markers = [request.replace("{q}", "").strip() for request in HONESTY_REQUESTS]
     declining = 0
     for _ in range(300):
-        for row in pretraining_rows(make_scene(rng), rng, count=8, inventions=0.2):
+        for row in pretraining_rows(make_scene(rng), rng, count=8, inventions=0.2, requests=0.2):
             asked = any(marker in row.question for marker in markers)
             assert asked == (row.group == "request")
             declines = "can't" in row.answer or "matter of" in row.answer or "do you mean" in row.answer
