@@ -241,7 +241,7 @@ def iter_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | Problem
                 continue
             try:
                 row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
                 yield (
                     number,
                     Problem(file=str(path), line=number, message=f"not a line of UTF-8 JSON: {error}"),
@@ -274,7 +274,9 @@ def read_records(path: str | Path, kind: type[R]) -> list[R]:
         try:
             rows.append(kind.model_validate(row))
         except ValidationError as error:
-            problems.extend(problems_of(error, str(path), number, row.get("id") or row.get("question_id")))
+            id = row.get("id", row.get("question_id"))
+            # An id of another type is among the problems, and must not hide them.
+            problems.extend(problems_of(error, str(path), number, None if id is None else str(id)))
     if problems:
         raise DataError(problems)
     return rows

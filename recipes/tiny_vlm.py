@@ -44,7 +44,10 @@ def main(config: DictConfig) -> None:
     torch.manual_seed(config.seed)
     out = Path(config.out)
     if config.init:
-        model, tokenizer = AutoModelForImageTextToText.from_pretrained(config.init), AutoProcessor.from_pretrained(config.init).tokenizer
+        model, tokenizer = (
+            AutoModelForImageTextToText.from_pretrained(config.init),
+            AutoProcessor.from_pretrained(config.init).tokenizer,
+        )
     else:
         tokenizer = build_tokenizer(config.seed)
         model = build_model(tokenizer, **config.model)

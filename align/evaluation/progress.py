@@ -1,6 +1,7 @@
-"""A progress bar for an Inspect run, through Inspect's hooks.
+"""A progress bar for an Inspect run.
 
-Inspect's own displays write a line every few samples or take over the whole terminal.
+Inspect's own displays write a line every few samples or take over the whole terminal, and a hook of its
+would be announced on the terminal each time. So the solver counts.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inspect_ai.hooks import Hooks, SampleEnd, hooks
+from inspect_ai.solver import Generate, Solver, TaskState, solver
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,36 +23,38 @@ from rich.progress import (
 _bar: Progress | None = None
 
 
-@hooks(name="align_progress", description="progress bar of evaluate/benchmark.py")
-class ProgressHook(Hooks):
-    """Counts finished samples, failed ones included, while `progress_bar` is open."""
+@solver
+def answer() -> Solver:
+    """Inspect's `generate`, counted by the progress bar if one is open."""
 
-    def enabled(self) -> bool:
-        return _bar is not None
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        try:
+            return await generate(state)
+        finally:
+            if _bar is not None:
+                _bar.advance(_bar.task_ids[0])
 
-    async def on_sample_end(self, data: SampleEnd) -> None:
-        assert _bar is not None
-        _bar.advance(_bar.task_ids[0])
-        if data.sample.error is not None:
-            _bar.update(_bar.task_ids[0], failed=_bar.tasks[0].fields["failed"] + 1)
+    return solve
 
 
 @contextmanager
 def progress_bar(console: Console, what: str, total: int) -> Iterator[None]:
-    """Show how many of `total` samples are done."""
+    """Show how many of `total` samples the model has answered, until the block ends.
+
+    Samples that an earlier run answered, and those whose image is missing, are never asked.
+    """
     global _bar
     _bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("failed: {task.fields[failed]}"),
         console=console,
     )
     try:
         with _bar:
-            _bar.add_task(what, total=total, failed=0)
+            _bar.add_task(what, total=total)
             yield
     finally:
         _bar = None

@@ -11,30 +11,34 @@ from rich.text import Text
 from align.records import Graded
 
 _RATES = {
-    "refusal_rate": "declines unanswerable",
-    "reason_accuracy": "for the right reason",
-    "over_refusal_rate": "declines answerable",
-    "answer_accuracy": "answers right",
-    "dual_accuracy": "both twins right",
+    "refusal_rate": "declined",
+    "reason_accuracy": "right\nreason",
+    "over_refusal_rate": "over-\nrefused",
+    "answer_accuracy": "answered\nright",
+    "dual_accuracy": "twins\nright",
 }
 _FAILURES_SHOWN = 20
 
 
 def results_table(summary: Mapping[str, Any]) -> Table:
-    """Rates in percent with their 95 % intervals: overall, by category and by part."""
+    """Rates in percent, with their 95 % intervals, overall, by category and by part.
+
+    An unanswerable category's over-refusal and accuracy are those on its answerable twins.
+    """
     model = summary["model"]
     name = model["name"] + (f" + {model['adapter']}" if model["adapter"] else "")
     table = Table(title=Text(f"{name} on {summary['task']}"), caption=_counts(summary))
-    table.add_column("")
-    table.add_column("questions", justify="right")
+    table.add_column("questions")
+    table.add_column("n", justify="right", no_wrap=True)
     for label in _RATES.values():
-        table.add_column(label, justify="right")
-    groups = {"all": summary, **summary["by_category"], **summary["by_part"]}
-    for group, values in groups.items():
-        # A category's own rates stand under it; its answerable twins are under Answerable.
-        table.add_row(
-            group, str(values["n"]), *(_cell(values, rate) for rate in _RATES), end_section=group == "all"
-        )
+        table.add_column(label, justify="right", no_wrap=True)
+    sections = ({"all": summary}, summary["by_category"], summary["by_part"])
+    for section in sections:
+        for group, values in section.items():
+            cells = [_cell(values, rate) for rate in _RATES]
+            table.add_row(
+                group.replace("_", " "), str(values["n"]), *cells, end_section=group == [*section][-1]
+            )
     return table
 
 
@@ -57,7 +61,7 @@ def _cell(values: Mapping[str, Any], rate: str) -> str:
         return "-"
     cell = f"{100 * values[rate]:.1f}"
     if interval := values["intervals"][rate]:
-        cell += f" [{100 * interval[0]:.0f}-{100 * interval[1]:.0f}]"
+        cell += f"\n{100 * interval[0]:.0f}-{100 * interval[1]:.0f}"
     return cell
 
 

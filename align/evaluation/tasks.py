@@ -15,11 +15,11 @@ from pathlib import Path
 from inspect_ai import Task, task
 from inspect_ai._util.package import get_installed_package_name
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessageUser, ContentImage, ContentText
+from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
 from inspect_ai.scorer import Scorer
-from inspect_ai.solver import generate
 
 from align.data.loading import resolve_image
+from align.evaluation.progress import answer
 from align.evaluation.scorers import miniworld_grader, refusal_rules
 from align.records import DataError, Problem, Question, read_records, stable_id
 
@@ -105,14 +105,14 @@ def _task(questions: Sequence[Question], root: str | Path, file: str | Path, sco
     ordered = sorted(questions, key=lambda q: len(q.question))
     return Task(
         dataset=MemoryDataset([_sample(question, root) for question in ordered]),
-        solver=generate(),
+        solver=answer(),
         scorer=scorer,
         metadata={"questions": str(file), "data_root": str(root)},
     )
 
 
 def _sample(question: Question, root: str | Path) -> Sample:
-    content = [
+    content: list[Content] = [
         ContentImage(image=str(resolve_image(question.image, root))),
         ContentText(text=question.question),
     ]

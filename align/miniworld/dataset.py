@@ -43,10 +43,12 @@ TRAIN_WEIGHTS: Mapping[Category, float] = {
 }
 """The two categories that must be seen come four times as often as the two whose text gives them away."""
 
-TEST_PARTS: Mapping[str, float] = {"standard": 0.5, "phrasings": 0.25, "combinations": 0.25}
+TEST_PARTS: Mapping[str, float] = {"standard": 2 / 3, "phrasings": 1 / 6, "combinations": 1 / 6}
 
 
-def build_questions(root: str | Path, *, train: int = 4000, test: int = 960, seed: int = 0) -> list[Question]:
+def build_questions(
+    root: str | Path, *, train: int = 4000, test: int = 1200, seed: int = 0
+) -> list[Question]:
     """Write `questions.jsonl` and `images/` under `root`, and return the questions.
 
     `train` and `test` count pairs of twins, so there are twice as many questions. The four categories are
@@ -143,10 +145,10 @@ def make_twins(category: Category, rng: random.Random, part: Part = "seen") -> T
     """
     if category in ("Context_Dependent", "Subjective_or_Philosophical"):
         for scene in _scenes(rng, part):
-            query = topic_query(scene, category, rng)
-            options = [q for q in _answerable_about(scene, query.target, rng) if _fits(scene, q, part)]
+            about = topic_query(scene, category, rng)
+            options = [q for q in _answerable_about(scene, about.target, rng) if _fits(scene, q, part)]
             if options:
-                return (scene, query), (scene, rng.choice(options))
+                return (scene, about), (scene, rng.choice(options))
     for scene in _scenes(rng, part, alike=category == "Vague_Description"):
         query = _seeing_query(scene, category, rng)
         if query is None:

@@ -77,7 +77,7 @@ def _without(mention: Mention, kind: str) -> Mention:
         return replace(mention, place=NOWHERE)
     if kind == "color":
         return replace(mention, color=None, colors=())
-    return replace(mention, **{kind: None})
+    return replace(mention, shape=None) if kind == "shape" else replace(mention, size=None)
 
 
 def _value(claim: Claim, kind: str) -> str | None:

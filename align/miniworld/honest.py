@@ -21,6 +21,7 @@ from align.miniworld.questions import (
     plural,
     status,
     things_matching,
+    where_of,
     with_article,
 )
 from align.miniworld.scenes import COLORS, Scene, Thing
@@ -56,9 +57,9 @@ def answer(scene: Scene, query: Query) -> str:
             return f"No, there is no {noun}."
         return f"Yes, there {'is' if len(matching) == 1 else 'are'} {naming(matching)}."
     if query.kind == "relation":
-        assert query.other is not None and query.direction is not None
-        where = ("to the " if query.direction in ("left of", "right of") else "") + query.direction
-        return f"{'Yes' if found.value == 'yes' else 'No'}, the {noun} is {'' if found.value == 'yes' else 'not '}{where} {query.other.the}."
+        assert query.other is not None
+        says, is_ = ("Yes", "is") if found.value == "yes" else ("No", "is not")
+        return f"{says}, the {noun} {is_} {where_of(query)} {query.other.the}."
     if query.kind == "shape":
         return f"{subject} is {with_article(found.value)}."
     if query.kind == "position":
@@ -81,7 +82,7 @@ def refusal(scene: Scene, query: Query, rng: random.Random) -> str:
 
 
 def matter_of(query: Query) -> str:
-    """What a context question asks beyond the image (`who made it`), or an opinion is a matter of (`taste`)."""
+    """What a context question asks for (`who made it`), or an opinion is a matter of (`taste`)."""
     topics = CONTEXT_TOPICS if query.kind == "context" else OPINION_TOPICS
     return topics[query.topic or ""][0]
 
@@ -137,8 +138,7 @@ def asked(query: Query) -> str:
         return f"if there is {query.target.a()}"
     if query.kind == "relation":
         assert query.other is not None
-        where = ("to the " if query.direction in ("left of", "right of") else "") + (query.direction or "")
-        return f"if {the} is {where} {query.other.the}"
+        return f"if {the} is {where_of(query)} {query.other.the}"
     if query.kind == "background":
         return "what color the background is"
     return {
@@ -172,10 +172,12 @@ def _absent(scene: Scene, query: Query, rng: random.Random) -> str:
             (
                 f"The {query.target.shape} is {blue}, not {query.target.color}, so I can't say {what}.",
                 f"There is no {noun}: the {query.target.shape} is {blue}, so I can't say {what}.",
-                f"I can't say {what}: the {query.target.shape} in the image is {blue}, not {query.target.color}.",
+                f"I can't say {what}: the {query.target.shape} here is {blue}, not {query.target.color}.",
             )
         )
-    return rng.choice(_ABSENT).format(noun=noun, a=query.target.a(), what=what, shown=naming(scene.things, most=2))
+    return rng.choice(_ABSENT).format(
+        noun=noun, a=query.target.a(), what=what, shown=naming(scene.things, most=2)
+    )
 
 
 def _vague(scene: Scene, query: Query, rng: random.Random) -> str:

@@ -18,7 +18,7 @@ from align.data.sft import build_sft
 from align.data.split import select_split
 from align.miniworld.dataset import build_questions
 from align.models.loading import load_model
-from align.records import Question, Response, read_records, write_records
+from align.records import Question, Response, iter_jsonl, read_records, write_records
 
 SAMPLING: dict[str, Any] = {
     "samples": 1,
@@ -47,7 +47,9 @@ def ensure_responses(
     """
     path = Path(root) / "responses.jsonl"
     asked = [q for q in select_split(ensure_questions(root), "train") if not q.answerable]
-    answered = {r.question_id for r in read_records(path, Response)} if path.exists() else set()
+    # Not `read_records`: a half-written last line is for `sample_responses` to repair.
+    rows = (row for _, row in iter_jsonl(path)) if path.exists() else ()
+    answered = {row.get("question_id") for row in rows if isinstance(row, dict)}
     if any(question.id not in answered for question in asked):
         sample_responses(
             load_model("tiny_vlm"), asked, root, path, **(SAMPLING | sampling), progress=progress

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,9 @@ def pixels(scenes: list[Scene]) -> Tensor:
 
 def pack(scenes: list[Scene], rows: list[list[Row]], tokenizer: PreTrainedTokenizerFast) -> PackedBatch:
     """Put each scene's rows into one sequence, padded on the right."""
-    user, assistant, image = tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "<image>"])
+    user, assistant, image = (
+        tokenizer.convert_tokens_to_ids(token) for token in ("<|user|>", "<|assistant|>", "<image>")
+    )
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     texts = [text for scene_rows in rows for row in scene_rows for text in (row.question, row.answer)]
     encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"])
@@ -98,7 +101,7 @@ class PretrainingStream(IterableDataset):
         seed: int,
     ) -> None:
         self.tokenizer, self.scenes, self.seed = tokenizer, scenes, seed
-        self.mix = {"count": rows, "inventions": inventions, "requests": requests}
+        self.mix: dict[str, Any] = {"count": rows, "inventions": inventions, "requests": requests}
 
     def __iter__(self) -> Iterator[PackedBatch]:
         worker = torch.utils.data.get_worker_info()
@@ -127,7 +130,8 @@ class Optimizer:
     def __init__(
         self, parameters: Iterable[tuple[str, nn.Parameter]], muon_lr: float, adamw_lr: float, steps: int
     ) -> None:
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in parameters:
             hidden = parameter.ndim == 2 and not any(part in name for part in ("embed", "lm_head", "heads"))
             (matrices if hidden else others).append(parameter)
@@ -193,7 +197,7 @@ PATCH_CLASSES = (1 + len(SHAPES), 1 + len(COLORS), 1 + len(SIZES), IMAGE_TOKENS,
 
 
 def patch_labels(scenes: list[Scene]) -> Tensor:
-    """Shape, color and size in each patch (0 for none), which patch it is, and the background, `[S, 9, 5]`."""
+    """Shape, color and size in each patch (0 for none), which patch it is, and background, `[S, 9, 5]`."""
     labels = torch.zeros(len(scenes), IMAGE_TOKENS, len(PATCH_CLASSES), dtype=torch.long)
     labels[..., 3] = torch.arange(IMAGE_TOKENS)
     for index, scene in enumerate(scenes):

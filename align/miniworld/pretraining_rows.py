@@ -44,13 +44,13 @@ DESCRIBE = ("Describe the image.", "What do you see?", "What does the image show
 
 # Looking up a color or a shape is learned in minutes; presence, number and place take most of the training.
 _ANSWERABLE_WEIGHTS: dict[Kind, float] = {
-    "color": 1.2,
-    "shape": 1.2,
-    "size": 1.2,
+    "color": 1,
+    "shape": 1,
+    "size": 1,
     "position": 3,
-    "count": 4,
-    "exists": 6,
-    "relation": 1.5,
+    "count": 5,
+    "exists": 4,
+    "relation": 3,
     "background": 0.3,
 }
 _UNANSWERABLE = ("False_Premises", "Vague_Description", "Context_Dependent", "Subjective_or_Philosophical")

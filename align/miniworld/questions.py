@@ -18,7 +18,7 @@ Kind = Literal[
     "color", "shape", "size", "position", "count", "exists", "relation", "background", "context", "opinion"
 ]
 SEEING_KINDS: tuple[Kind, ...] = ("color", "shape", "size", "position")
-"""Kinds that presuppose one referent: they turn unanswerable when there is none, or when there are several."""
+"""Kinds that presuppose one referent, and turn unanswerable where there is none or several."""
 
 Direction = Literal["left of", "right of", "above", "below"]
 DIRECTIONS: tuple[Direction, ...] = ("left of", "right of", "above", "below")
@@ -126,7 +126,8 @@ def status(scene: Scene, query: Query) -> Status:
     if query.kind == "exists":
         return Status("Answerable", "yes" if matching else "no")
     if query.kind == "relation":
-        assert query.other is not None and query.direction is not None
+        assert query.other is not None
+        assert query.direction is not None
         others = things_matching(scene, query.other)
         if not matching or not others:
             return Status("False_Premises")
@@ -150,6 +151,11 @@ def _holds(a: Thing, direction: Direction, b: Thing) -> bool:
         "above": row_a < row_b,
         "below": row_a > row_b,
     }[direction]
+
+
+def where_of(query: Query) -> str:
+    """A relation's direction in words: `to the left of`, `above`; empty for other kinds."""
+    return ("to the " if query.direction in ("left of", "right of") else "") + (query.direction or "")
 
 
 # --- Words -------------------------------------------------------------------------------------------
@@ -419,10 +425,12 @@ OPINION_TOPICS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 def phrasings(query: Query, held_out: bool = False) -> tuple[str, ...]:
     """The templates that ask this query, for training or held out."""
     if query.kind == "context":
-        return CONTEXT_TOPICS[query.topic or ""][2 if held_out else 1]
-    if query.kind == "opinion":
-        return OPINION_TOPICS[query.topic or ""][2 if held_out else 1]
-    return PHRASINGS[query.kind][1 if held_out else 0]
+        _, train, unseen = CONTEXT_TOPICS[query.topic or ""]
+    elif query.kind == "opinion":
+        _, train, unseen = OPINION_TOPICS[query.topic or ""]
+    else:
+        train, unseen = PHRASINGS[query.kind]
+    return unseen if held_out else train
 
 
 def phrase(query: Query, rng: random.Random, held_out: bool = False) -> str:
@@ -434,7 +442,7 @@ def phrase(query: Query, rng: random.Random, held_out: bool = False) -> str:
         a=query.target.a(),
         plural=plural(query.target.noun),
         other=query.other.the if query.other else "",
-        direction=("to the " if query.direction in ("left of", "right of") else "") + (query.direction or ""),
+        direction=where_of(query),
     )
 
 
@@ -452,7 +460,7 @@ def referents_to(thing: Thing, kind: Kind) -> list[Referent]:
 
 
 def answerable_queries(scene: Scene, kind: Kind) -> list[Query]:
-    """Every answerable query of a kind about a scene (for `exists` and `count`: about present and absent things)."""
+    """Every answerable query of a kind about a scene; `exists` and `count` also ask about what is absent."""
     if kind == "background":
         return [Query("background")]
     if kind in ("exists", "count"):

@@ -197,9 +197,8 @@ def prompt_text(loaded: LoadedModel, question: str, with_image: bool) -> str:
     """The chat template filled in: the image before the question, and the start of the answer."""
     content: list[dict[str, str]] = [{"type": "image"}] if with_image else []
     content.append({"type": "text", "text": question})
-    text: str = loaded.processor.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-    )
+    messages: Any = [{"role": "user", "content": content}]  # transformers' annotation has no parts
+    text: str = loaded.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
 
 
@@ -215,7 +214,8 @@ def _run_batch(
     processors = LogitsProcessorList()
     if decoding.temperature > 0:
         processors.append(_SeededSampling(decoding, seeds, loaded.device))
-    sequences = loaded.model.generate(**on_device, generation_config=config, logits_processor=processors)
+    model: Any = loaded.model  # a module's attributes are typed as tensors
+    sequences = model.generate(**on_device, generation_config=config, logits_processor=processors)
     prompt = inputs["input_ids"].shape[1]
     answers = sequences[:, prompt:].cpu()  # [B, new]
     texts = loaded.processor.batch_decode(answers, skip_special_tokens=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from accelerate.utils import parse_flag_from_env
 from transformers import TrainingArguments
 
 A = TypeVar("A", bound=TrainingArguments)
@@ -44,7 +45,8 @@ def training_arguments(
             "trainer.resume_from_checkpoint: use resume=true, which takes the newest whole checkpoint"
         )
 
-    on_gpu = torch.cuda.is_available() and not values.get("use_cpu", False)
+    on_cpu = values.get("use_cpu", False) or parse_flag_from_env("ACCELERATE_USE_CPU")
+    on_gpu = torch.cuda.is_available() and not on_cpu
     if not values.get("fp16", False):
         values.setdefault("bf16", on_gpu and torch.cuda.is_bf16_supported())
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
 from hydra import compose, initialize_config_dir
 from trl import DPOConfig, SFTConfig
 
@@ -99,6 +100,37 @@ def test_what_depends_on_the_machine_is_filled_in() -> None:
 def test_a_setting_that_would_be_ignored_is_refused(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         arguments("dpo", setting)
+
+
+@pytest.mark.parametrize(("name", "cpu"), [("cpu", True), ("one_gpu", False), ("ddp", False)])
+def test_accelerate_configs_are_read_without_complaint(name: str, cpu: bool) -> None:
+    config = load_config_from_file(f"{CONFIGS}/accelerate/{name}.yaml")
+    assert config.use_cpu is cpu
+    # Two places for one setting would disagree some day: precision is the trainer's.
+    assert config.mixed_precision == "no"
+    assert (config.num_processes > 1) == (name == "ddp")
+
+
+def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    given: dict[str, Any] = {}
+
+    def record(**values: Any) -> None:
+        given.clear()
+        given.update(values)
+
+    def build(**settings: Any) -> dict[str, Any]:
+        training_arguments(record, settings, folder="x", seed=0, report_to="none")  # type: ignore[type-var]
+        return given
+
+    assert build()["bf16"] is True
+    assert build()["dataloader_num_workers"] == 4
+    assert build(fp16=True)["bf16"] is False
+    assert build(bf16=False)["bf16"] is False
+    assert build(use_cpu=True)["bf16"] is False
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert build()["bf16"] is False
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
