@@ -15,11 +15,11 @@ from align.models.adapters import count_parameters, format_parameters, lora_conf
 from align.models.families import family_of
 from align.models.loading import load_model
 from align.records import SFTRow, read_records
-from align.run import run_folder, to_plain, write_run_json
+from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.training.arguments import training_arguments, use_cpu_threads
 from align.training.console import ConsoleProgress, keep_quiet, say, training_figures
 from align.training.data import find_rows, longest_context, prove_rows_run, read_training_rows
-from align.training.resume import start_or_resume
+from align.training.resume import keep_start, start_or_resume
 from align.training.saving import model_card, save_adapter
 from align.training.tracking import finish_tracking, set_up_tracking
 
@@ -59,6 +59,19 @@ def main(cfg: DictConfig) -> None:
         processor=loaded.processor,
         max_tokens=data["max_tokens"] or longest_context(loaded.model),
         skip_too_long=data["skip_too_long"],
+    )
+    keep_start(
+        folder,
+        {
+            "model": loaded.digest,
+            "rows": content_digest(file),
+            "seed": cfg.seed,
+            "processes": args.world_size,
+            "trainer": config["trainer"],
+            "lora": config["lora"],
+        },
+        resume=cfg.resume,
+        check=args.process_index == 0,
     )
     for key, value in training.describe().items():
         say(f"{key}: {value}")

@@ -33,8 +33,10 @@ def find_rows(data: Mapping[str, Any], which: str) -> Path:
     """The file `data[which]` ("pairs" or "sft"), made first if it is the miniature world's own.
 
     Only the main process of a launch may make it. Raises `FileNotFoundError` for a file of the user's that is
-    not there.
+    not there, and `ValueError` if none was named.
     """
+    if data[which] == "???":
+        raise ValueError(f"data.{which} is not given: say where the rows are with data.{which}=FILE")
     path = Path(data[which])
     if path.is_file():
         return path

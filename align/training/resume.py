@@ -1,10 +1,17 @@
-"""Find where a run that was stopped can go on."""
+"""Find where a run that was stopped can go on, and make sure that it is still the same run."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from align.records import write_json
+
+# Settings that change what is written or how fast, and not what is learnt.
+_HARMLESS = ("logging_", "save_", "eval_", "dataloader_", "disable_tqdm")
 
 
 def last_whole_checkpoint(folder: str | Path) -> Path | None:
@@ -37,6 +44,43 @@ def start_or_resume(folder: str | Path, *, resume: bool, check: bool = True) -> 
             f"{folder} holds an earlier run. Give resume=true to go on with it, or another out=FOLDER"
         )
     return None
+
+
+def keep_start(folder: str | Path, facts: Mapping[str, Any], *, resume: bool, check: bool = True) -> None:
+    """Keep in `start.json` what a run's result depends on, and compare with it when the run is resumed.
+
+    `facts` are digests of weights and rows, the seed, and settings as nested mappings. Raises `ValueError`
+    that names what differs: going on with other weights or rows would give an adapter that belongs to
+    neither run. `check` is for the main process of a launch only.
+    """
+    if not check:
+        return
+    path = Path(folder) / "start.json"
+    now = json.loads(json.dumps(_flat(facts)))
+    if not (resume and path.exists()):
+        write_json(path, now)
+        return
+    then = json.loads(path.read_text(encoding="utf-8"))
+    changed = [
+        f"{key} was {then.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} cannot be resumed as another run: {'; '.join(changed)}. Give what it started with, or "
+            "start anew with another out=FOLDER (model.adapter=FOLDER goes on from an adapter)"
+        )
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif not str(key).startswith(_HARMLESS):
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _is_json(path: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from align.training.resume import last_whole_checkpoint, start_or_resume
+from align.training.resume import keep_start, last_whole_checkpoint, start_or_resume
 
 
 def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}') -> Path:
@@ -38,3 +38,24 @@ def test_an_earlier_run_is_not_overwritten(tmp_path: Path, left: str) -> None:
     with pytest.raises(ValueError, match=r"holds an earlier run\. Give resume=true"):
         start_or_resume(tmp_path, resume=False)
     assert start_or_resume(tmp_path, resume=False, check=False) is None
+
+
+def test_a_run_is_resumed_with_what_it_started_with(tmp_path: Path) -> None:
+    facts = {"model": "ab", "rows": "cd", "trainer": {"betas": (0.9, 0.99), "lr": 1e-3, "save_steps": 50}}
+    keep_start(tmp_path, facts, resume=False)
+    keep_start(tmp_path, facts | {"trainer": facts["trainer"] | {"save_steps": 10}}, resume=True)
+    with pytest.raises(
+        ValueError, match=r"model was 'ab' and is 'ef'; trainer\.lr was 0\.001 and is 0\.1\. Give"
+    ):
+        keep_start(
+            tmp_path, {"model": "ef", "rows": "cd", "trainer": facts["trainer"] | {"lr": 0.1}}, resume=True
+        )
+    with pytest.raises(ValueError, match="extra was None and is 1"):
+        keep_start(tmp_path, facts | {"extra": 1}, resume=True)
+    keep_start(tmp_path, facts | {"extra": 1}, resume=True, check=False)
+
+
+def test_a_run_that_died_before_it_was_recorded_can_be_resumed(tmp_path: Path) -> None:
+    keep_start(tmp_path, {"model": "ab"}, resume=True)
+    with pytest.raises(ValueError, match="model was"):
+        keep_start(tmp_path, {"model": "cd"}, resume=True)

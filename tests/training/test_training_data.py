@@ -83,6 +83,8 @@ def test_missing_rows_of_the_users_are_never_replaced_by_the_embedded_ones(tmp_p
         find_rows(common | {"pairs": str(tmp_path / "mine.jsonl")}, "pairs")
     with pytest.raises(FileNotFoundError, match="no such file"):
         find_rows(common | {"root": str(tmp_path), "pairs": str(home / "pairs.jsonl")}, "pairs")
+    with pytest.raises(ValueError, match=r"data\.pairs is not given"):
+        find_rows(common | {"pairs": "???"}, "pairs")
     assert not home.exists()
     home.mkdir()
     (home / "pairs.jsonl").write_text("{}")
