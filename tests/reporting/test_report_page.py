@@ -169,7 +169,7 @@ def test_other_inputs_make_a_page_too(folders, change):
         "photos": "answered, not graded",
         "one model": "Where the model fails",
         "only unanswerable": "No model has both rates",
-        "only answerable": "DPO was asked no unanswerable question",
+        "only answerable": "was asked no unanswerable question",
         "failed": "no answer in 60 s",
     }[change] in words
 
