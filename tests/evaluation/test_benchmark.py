@@ -1,0 +1,120 @@
+"""evaluate/benchmark.py as a user runs it, on the embedded model and a small world."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from peft import LoraConfig, get_peft_model
+
+from align.evaluation.metrics import summarize
+from align.miniworld.dataset import build_questions
+from align.models.loading import load_model
+from align.records import Graded, read_records
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.program
+
+
+def command(world, out, *options):
+    program = [sys.executable, str(ROOT / "evaluate/benchmark.py")]
+    return [*program, f"task.root={world}", f"out={out}", "decoding.max_new_tokens=32", *options]
+
+
+def benchmark(*args):
+    return subprocess.run(command(*args), capture_output=True, text=True, timeout=600, cwd=args[1].parent)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    root = tmp_path_factory.mktemp("world")
+    build_questions(root, train=1, test=24)
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(world, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "base"
+    done = benchmark(world, out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_test_question_is_graded_once_and_the_rates_follow(base):
+    graded = read_records(base / "samples.jsonl", Graded)
+    assert len({row.question_id for row in graded}) == len(graded) == 48
+    results, expected = json.loads((base / "results.json").read_text()), summarize(graded)
+    for rate in ("refusal_rate", "over_refusal_rate", "answer_accuracy", "dual_accuracy"):
+        assert json.dumps(expected[rate]) in json.dumps(results)
+    assert expected["n_unanswerable"] == expected["n_answerable"] == 24
+    assert expected["refusal_rate"] <= 0.1
+    assert expected["answer_accuracy"] >= 0.7
+    assert list((base / "logs").glob("*.eval"))
+    assert json.loads((base / "run.json").read_text())["inputs"]["model"]["sha256"]
+
+
+def test_a_finished_folder_is_not_run_again_and_another_configuration_is_refused(world, base):
+    before = {path: path.read_bytes() for path in base.glob("samples.jsonl")}
+    again = benchmark(world, base)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list((base / "logs").glob("*.eval"))) == 1
+    other = benchmark(world, base, "decoding.temperature=1.0")
+    assert other.returncode != 0
+    assert "out=" in other.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(world, base, tmp_path):
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(world, out, "batch_size=2"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path
+    )
+    deadline = time.time() + 120
+    while not list(out.glob("logs/*")) and time.time() < deadline:
+        time.sleep(0.2)
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (out / "samples.jsonl").exists()
+    done = benchmark(world, out, "batch_size=2")
+    assert done.returncode == 0, done.stderr
+    rows = {row.question_id: row for row in read_records(out / "samples.jsonl", Graded)}
+    assert rows == {row.question_id: row for row in read_records(base / "samples.jsonl", Graded)}
+
+
+def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
+    root = tmp_path / "world"
+    shutil.copytree(world, root)
+    questions = [json.loads(line) for line in (root / "questions.jsonl").read_text().splitlines()]
+    broken = next(q["image"] for q in questions if q["split"] == "test")
+    (root / broken).write_bytes(b"\x89PNG not a picture")
+    out = tmp_path / "out"
+    done = benchmark(root, out)
+    assert done.returncode == 1, "a question without a response is not a success"
+    assert broken.split("/")[-1] in done.stdout
+    graded = read_records(out / "samples.jsonl", Graded)
+    failed = [row for row in graded if row.image == broken]
+    assert failed
+    assert all(row.state == "failed" and row.error and row.correct is None for row in failed)
+    assert {row.state for row in graded if row.image != broken} <= {"answer", "abstain", "unparsed"}
+    summary = summarize(graded)
+    assert summary["n_failed"] == len(failed)
+    assert summary["n_unanswerable"] + summary["n_answerable"] + len(failed) == 48
+
+
+def test_an_adapter_that_changes_nothing_is_refused_before_any_score(world, tmp_path):
+    model = get_peft_model(
+        load_model("tiny_vlm", device="cpu").model, LoraConfig(r=2, target_modules="all-linear")
+    )
+    model.save_pretrained(tmp_path / "adapter")  # a new adapter's second matrix is zero
+    out = tmp_path / "out"
+    done = benchmark(world, out, f"adapter={tmp_path / 'adapter'}")
+    assert done.returncode != 0
+    assert "adapter" in done.stderr
+    assert not (out / "samples.jsonl").exists()
+    assert not (out / "results.json").exists()
