@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
+import torch
+import transformers
 from inspect_ai import Task, eval, eval_retry
-from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
+from inspect_ai.log import (
+    EvalSampleSummary,
+    list_eval_logs,
+    read_eval_log,
+    read_eval_log_sample,
+    read_eval_log_sample_summaries,
+)
 
 from align.evaluation.metrics import summarize_groups
-from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
+from align.evaluation.scorers import graded_of, graded_record, grader_digest, is_whole, question_of
 from align.evaluation.tasks import miniworld, mohobench
 from align.models.loading import reference_digest
-from align.records import Graded, read_records, stable_id, write_json, write_records
+from align.records import Graded, Question, read_records, stable_id, write_json, write_records
 
 TASKS: dict[str, Callable[..., Task]] = {"miniworld": miniworld, "mohobench": mohobench}
 
@@ -129,8 +140,8 @@ def run(
     batch_size: int,
     device: str = "auto",
     log_images: bool = True,
-) -> EvalLog:
-    """Run the task, or go on with the run that `folder/logs` holds. Returns the finished log.
+) -> Path:
+    """Run the task, or go on with the run that `folder/logs` holds. Returns the file of the finished log.
 
     Raises `BenchmarkError` if Inspect stops before the end, and what loading the model raises.
     """
@@ -158,7 +169,8 @@ def run(
         "ctl_server": False,
     }
     previous = _most_complete_log(folder / LOGS)
-    with _fewer_collections():
+    transformers.utils.logging.disable_progress_bar()  # there is one bar already
+    with _two_at_work():
         if previous is None:
             log = eval(
                 task,
@@ -171,27 +183,27 @@ def run(
                 seed=subject.seed if subject.temperature > 0 else None,
                 **how,
             )[0]
-        elif previous.status == "success" and all(s.error is None for s in previous.samples or []):
-            log = previous
         else:
+            unfinished = read_eval_log(str(previous))
             # Batch size and device may change between the two parts of a run; the rest is as it was.
-            previous.eval.model_args = model_args
-            log = eval_retry(previous, **how)[0]
+            unfinished.eval.model_args = model_args
+            log = eval_retry(unfinished, **how)[0]
     if log.status != "success":
         reason = log.error.message if log.error else f"Inspect's log has the status {log.status!r}"
         raise BenchmarkError(
             f"the run stopped before its end ({reason}): the same command goes on from there"
         )
-    for other in list_eval_logs(str(folder / LOGS)):
-        if Path(other.name).name != Path(log.location).name:
-            _local(other.name).unlink()
-    return log
+    finished_log = _local(log.location)
+    for other in _logs(folder / LOGS):
+        if other != finished_log:
+            other.unlink()
+    return finished_log
 
 
-def collect(task: Task, log: EvalLog) -> list[Graded]:
+def collect(task: Task, log: Path) -> list[Graded]:
     """The log as graded rows, one for each question of the task, failed ones included."""
-    samples = {str(sample.id): sample for sample in log.samples or []}
-    return [_graded(question_of(s.metadata or {}), samples.get(str(s.id))) for s in task.dataset]
+    summaries = {str(summary.id): summary for summary in read_eval_log_sample_summaries(str(log))}
+    return [_graded(question_of(s.metadata or {}), summaries.get(str(s.id)), log) for s in task.dataset]
 
 
 def write_results(
@@ -209,39 +221,51 @@ def write_results(
     return summary
 
 
-def _graded(question: Any, sample: EvalSample | None) -> Graded:
-    if sample is not None and sample.error is None and sample.scores:
-        return graded_of(next(iter(sample.scores.values())))
-    if sample is None:
-        error = "the sample is not in the log"
-    elif sample.error is not None:
-        error = sample.error.message
-    else:
-        error = "the sample has no score"
-    text = sample.output.completion if sample is not None and sample.output.choices else None
-    return graded_record(question, text, state="failed", grader="none", error=error)
+def _graded(question: Question, summary: EvalSampleSummary | None, log: Path) -> Graded:
+    if summary is not None and summary.error is None and summary.scores:
+        [score] = summary.scores.values()
+        if is_whole(score):
+            return graded_of(score)
+        sample = read_eval_log_sample(str(log), summary.id)
+        return graded_of(next(iter((sample.scores or {}).values())))
+    missing = "the sample is not in the log" if summary is None else "the sample has no score"
+    error = (summary.error if summary is not None else None) or missing
+    return graded_record(question, None, state="failed", grader="none", error=error)
 
 
-def _most_complete_log(folder: Path) -> EvalLog | None:
-    if not folder.is_dir():
-        return None
-    logs = [read_eval_log(info) for info in list_eval_logs(str(folder))]
-    return max(logs, key=lambda log: sum(s.error is None for s in log.samples or []), default=None)
+def _most_complete_log(folder: Path) -> Path | None:
+    def answered(log: Path) -> int:
+        return sum(s.error is None and s.completed for s in read_eval_log_sample_summaries(str(log)))
+
+    return max(_logs(folder), key=answered, default=None)
+
+
+def _logs(folder: Path) -> list[Path]:
+    return [_local(info.name) for info in list_eval_logs(str(folder))] if folder.is_dir() else []
 
 
 def _local(uri: str) -> Path:
-    return Path(uri.removeprefix("file://"))
+    return Path(url2pathname(urlparse(uri).path)) if uri.startswith("file:") else Path(uri)
 
 
 @contextmanager
-def _fewer_collections() -> Iterator[None]:
-    """Inspect keeps many small objects alive, and the collector goes through all of them again and again."""
-    before = gc.get_threshold()
+def _two_at_work() -> Iterator[None]:
+    """Let Inspect's event loop and the model's thread run side by side (measured: 37 s become 25 s).
+
+    Inspect keeps many small objects alive, which the garbage collector goes through again and again. A
+    model's thread that comes back from an operator waits for the interpreter for up to a switch interval,
+    which is longer than a small model's operators take. And torch takes every core, the loop's too.
+    """
+    thresholds, interval, threads = gc.get_threshold(), sys.getswitchinterval(), torch.get_num_threads()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    sys.setswitchinterval(0.0005)
+    torch.set_num_threads(max(1, threads - 1))
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()

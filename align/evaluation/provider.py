@@ -19,8 +19,10 @@ from inspect_ai.model import (
     ContentText,
     GenerateConfig,
     ModelAPI,
+    ModelInfo,
     ModelOutput,
     ModelUsage,
+    set_model_info,
 )
 from inspect_ai.solver._task_state import sample_state  # where Inspect's own cache takes the epoch from
 from inspect_ai.tool import ToolChoice, ToolInfo
@@ -90,6 +92,11 @@ class AlignAPI(ModelAPI):
         )
         if adapter is not None:
             require_active_adapter(self.loaded)
+        # Inspect asks for a model's context length; where none is known it makes a second instance of the
+        # provider to ask, which would load the weights a second time.
+        text_config = self.loaded.model.config.get_text_config()
+        context = getattr(text_config, "max_position_embeddings", None)
+        set_model_info(f"align/{model_name}", ModelInfo(model=model_name, context_length=context))
         self._batch_size = batch_size
         self._batcher = Batcher(self.loaded, batch_size)
 

@@ -7,6 +7,7 @@ whose generation failed has no score at all.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,8 +125,19 @@ def to_score(graded: Graded, **details: Any) -> Score:
         value=float(right),
         answer=graded.state,
         explanation=", ".join(parts),
-        metadata={**details, "graded": graded.model_dump_json(exclude_none=True)},
+        metadata={**details, "graded": _one_line(graded)},
     )
+
+
+def _one_line(graded: Graded) -> str:
+    """JSON without two spaces in a row and without other white space: Inspect's summaries collapse it."""
+    text = json.dumps(graded.model_dump(mode="json", exclude_none=True), separators=(",", ":"))
+    return text.replace("  ", " \\u0020")
+
+
+def is_whole(score: Score) -> bool:
+    """False for the score of a sample summary in which Inspect has cut the row, at 1,024 characters."""
+    return str((score.metadata or {}).get("graded", "")).endswith("}")
 
 
 def graded_of(score: Score) -> Graded:

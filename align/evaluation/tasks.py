@@ -18,7 +18,6 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
 from inspect_ai.scorer import Scorer
 
-from align.data.loading import resolve_image
 from align.evaluation.progress import answer
 from align.evaluation.scorers import miniworld_grader, refusal_rules
 from align.records import DataError, Problem, Question, read_records, stable_id
@@ -113,7 +112,7 @@ def _task(questions: Sequence[Question], root: str | Path, file: str | Path, sco
 
 def _sample(question: Question, root: str | Path) -> Sample:
     content: list[Content] = [
-        ContentImage(image=str(resolve_image(question.image, root))),
+        ContentImage(image=str(Path(root).absolute() / question.image)),
         ContentText(text=question.question),
     ]
     return Sample(
