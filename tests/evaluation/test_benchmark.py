@@ -1,5 +1,6 @@
 """evaluate/benchmark.py as a user runs it, on the embedded model and a small world."""
 
+import base64
 import json
 import shutil
 import signal
@@ -9,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from inspect_ai.log import read_eval_log_sample_summaries, read_eval_log_samples
 from peft import LoraConfig, get_peft_model
 
 from align.evaluation.metrics import summarize
+from align.evaluation.scorers import graded_of
 from align.miniworld.dataset import build_questions
 from align.models.loading import load_model
 from align.records import Graded, read_records
@@ -69,20 +72,35 @@ def test_a_finished_folder_is_not_run_again_and_another_configuration_is_refused
     assert {path: path.read_bytes() for path in before} == before
 
 
+def answered(out):
+    """uuid of each answered sample in the folder's log, by question."""
+    logs = list(out.glob("logs/*.eval"))
+    assert len(logs) <= 1, logs
+    return {
+        str(s.id): s.uuid for log in logs for s in read_eval_log_sample_summaries(str(log)) if s.completed
+    }
+
+
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(world, base, tmp_path):
     out = tmp_path / "killed"
     process = subprocess.Popen(
-        command(world, out, "batch_size=2"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path
+        command(world, out, "batch_size=1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path
     )
-    deadline = time.time() + 120
-    while not list(out.glob("logs/*")) and time.time() < deadline:
-        time.sleep(0.2)
-    time.sleep(1)
+    deadline = time.time() + 300
+    while len(answered(out)) < 4:
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.time() < deadline
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    before = answered(out)
+    assert len(before) < 48, "killed too late to show anything"
     assert not (out / "samples.jsonl").exists()
-    done = benchmark(world, out, "batch_size=2")
+    done = benchmark(world, out, "batch_size=8")
     assert done.returncode == 0, done.stderr
+    after = answered(out)
+    assert len(after) == 48
+    assert {id: after[id] for id in before} == before, "what was answered is not asked again"
     rows = {row.question_id: row for row in read_records(out / "samples.jsonl", Graded)}
     assert rows == {row.question_id: row for row in read_records(base / "samples.jsonl", Graded)}
 
@@ -105,6 +123,31 @@ def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
     summary = summarize(graded)
     assert summary["n_failed"] == len(failed)
     assert summary["n_unanswerable"] + summary["n_answerable"] + len(failed) == 48
+
+    before = answered(out)
+    shutil.copy(world / broken, root / broken)
+    mended = benchmark(root, out)
+    assert mended.returncode == 0, mended.stderr
+    after = answered(out)
+    assert len(after) == 48
+    repeated = {row.question_id for row in failed}
+    assert {id: after[id] for id in before if id not in repeated} == {
+        id: before[id] for id in before if id not in repeated
+    }
+    assert all(row.state != "failed" for row in read_records(out / "samples.jsonl", Graded))
+
+
+def test_the_log_holds_the_images(world, base):
+    [file] = base.glob("logs/*.eval")
+    sample = next(read_eval_log_samples(str(file), resolve_attachments="full"))
+    data = sample.input[0].content[0].image
+    assert data.startswith("data:image/png;base64,")
+    assert base64.b64decode(data.partition(",")[2]) == (world / graded_of_sample(sample).image).read_bytes()
+
+
+def graded_of_sample(sample):
+    [score] = sample.scores.values()
+    return graded_of(score)
 
 
 def test_an_adapter_that_changes_nothing_is_refused_before_any_score(world, tmp_path):
