@@ -230,6 +230,8 @@ def _graded(question: Question, summary: EvalSampleSummary | None, log: Path) ->
         return graded_of(next(iter((sample.scores or {}).values())))
     missing = "the sample is not in the log" if summary is None else "the sample has no score"
     error = (summary.error if summary is not None else None) or missing
+    # Inspect reads the images itself, and its error for a missing one doesn't say which.
+    error = f"{question.image}: {error}"
     return graded_record(question, None, state="failed", grader="none", error=error)
 
 

@@ -45,7 +45,7 @@ def results_table(summary: Mapping[str, Any]) -> Table:
 def failures(graded: Sequence[Graded], file: str) -> list[str]:
     """A line for each question without a response, up to a number."""
     failed = [row for row in graded if row.state == "failed"]
-    lines = [f"failed: {row.question_id} ({row.image}): {row.error}" for row in failed[:_FAILURES_SHOWN]]
+    lines = [f"failed: {row.question_id}: {row.error}" for row in failed[:_FAILURES_SHOWN]]
     if len(failed) > _FAILURES_SHOWN:
         lines.append(f"... and {len(failed) - _FAILURES_SHOWN} more: see `error` in {file}")
     if failed:

@@ -29,6 +29,7 @@ from align.evaluation.scorers import (
 )
 from align.evaluation.tasks import miniworld, mohobench, select_questions
 from align.miniworld.dataset import build_questions
+from align.miniworld.scenes import COLORS
 from align.records import DataError, Graded, Question, write_records
 
 
@@ -233,8 +234,12 @@ def test_any_model_of_inspect_can_be_scored_and_a_missing_image_is_no_score(
     for name in ("wide.png", "clear.png"):  # gray.png is missing
         (root / name).write_bytes((photos / name).read_bytes())
     task = mohobench(str(photos / "questions.jsonl"), root=str(root))
-    seen = ", ".join(f"a wall of height {i}" for i in range(200))
-    long = f"The image does not show why it was built. It shows {seen}."  # longer than what Inspect's summaries keep
+    # Longer than what Inspect's summaries keep of a score.
+    seen = (f"a {color} {thing}" for thing in ("door", "window", "roof", "gate", "stair") for color in COLORS)
+    long = (
+        f"The image does not show why it was built. It shows {', '.join(seen)}. " + "I can't say more. " * 2
+    )
+    long += "Whoever took this picture stood in front of it on a bright day, with the light from behind. " * 3
     log = run(task, ["A clear square.", long], tmp_path / "logs")
     assert log.status == "success"
     graded = {row.question_id: row for row in collect(task, Path(log.location.removeprefix("file://")))}
