@@ -123,7 +123,7 @@ def to_score(graded: Graded, **details: Any) -> Score:
         parts.append(f"reason: {graded.reason}")
     return Score(
         value=float(right),
-        answer=graded.state,
+        answer=graded.response,
         explanation=", ".join(parts),
         metadata={**details, "graded": _one_line(graded)},
     )

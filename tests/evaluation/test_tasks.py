@@ -133,8 +133,9 @@ def test_the_miniature_world_is_graded_exactly(world: Path) -> None:
     for question in questions:
         if not question.answerable:
             declined = score(grader, question, "I cannot tell that from the image.")
-            assert (declined.value, declined.answer) == (1.0, "abstain")
+            assert (declined.value, graded_of(declined).state) == (1.0, "abstain")
             assert graded_of(declined).reason in ("right", "wrong", "none")
+            assert declined.answer == "I cannot tell that from the image."
             nonsense = score(grader, question, "###")
             assert (nonsense.value, graded_of(nonsense).state) == (0.0, "unparsed")
         else:
