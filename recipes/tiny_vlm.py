@@ -3,8 +3,8 @@
     python recipes/tiny_vlm.py out=runs/tiny_vlm
 
 Writes a model folder that `from_pretrained` loads, with the figures that it reached in `training.json`.
-The whole takes about an hour on two CPU cores. The model that ships in `align/miniworld/tiny_vlm` came
-from the defaults.
+A step takes 0.7 s on two CPU cores that do nothing else. `init=FOLDER` goes on from a model: the one that
+ships in `align/miniworld/tiny_vlm` was trained in several such stretches, which its README lists.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def train_tower(model, config: DictConfig) -> None:  # type: ignore[no-untyped-d
     heads = PatchHeads(config.model.hidden)
     parts = [model.model.vision_tower, model.model.multi_modal_projector, heads]
     parameters = (named for part in parts for named in part.named_parameters())
-    optimizer = Optimizer(parameters, config.muon_lr, config.adamw_lr, config.tower.steps)
+    optimizer = Optimizer(parameters, config.tower.muon_lr, config.tower.adamw_lr, config.tower.steps)
     rng = random.Random(f"tower-{config.seed}")
     for step in range(config.tower.steps):
         scenes = [make_scene(rng, count=rng.randint(4, 8)) for _ in range(config.tower.scenes)]
