@@ -16,6 +16,9 @@ from queue import Queue
 from align.models.generation import Decoding, Generation, Prepared, Request, prepare, run
 from align.models.loading import LoadedModel
 
+WAITING_BATCHES = 4
+"""Batches to have in flight: one that runs, one that is ready, and enough to choose from by length."""
+
 LINGER = 0.5
 """Seconds without a new request after which a batch that isn't full runs as it is."""
 

@@ -28,14 +28,11 @@ from inspect_ai.solver._task_state import sample_state  # where Inspect's own ca
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from align.evaluation.adapter_check import require_active_adapter
-from align.evaluation.batching import Batcher
+from align.evaluation.batching import WAITING_BATCHES, Batcher
 from align.models.generation import Decoding, Request
 from align.models.loading import load_model
 
 MAX_NEW_TOKENS = 512
-_WAITING_BATCHES = 4
-"""Batches in flight: one that runs, one that is ready, and enough to choose from by length."""
-
 _UNSUPPORTED = (
     "top_k",
     "stop_seqs",
@@ -131,7 +128,7 @@ class AlignAPI(ModelAPI):
         )
 
     def max_connections(self) -> int:
-        return _WAITING_BATCHES * self._batch_size
+        return WAITING_BATCHES * self._batch_size
 
     def max_tokens(self) -> int:
         return MAX_NEW_TOKENS
