@@ -1,6 +1,7 @@
 """Configs become TRL's arguments: every method, every setting, nothing ignored."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,12 +114,14 @@ def test_accelerate_configs_are_read_without_complaint(name: str, cpu: bool) -> 
 
 def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     given: dict[str, Any] = {}
 
-    def record(**values: Any) -> None:
+    def record(**values: Any) -> SimpleNamespace:
         given.clear()
         given.update(values)
+        return SimpleNamespace(world_size=1)
 
     def build(**settings: Any) -> dict[str, Any]:
         training_arguments(record, settings, folder="x", seed=0, report_to="none")  # type: ignore[type-var]
@@ -131,6 +134,9 @@ def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) ->
     assert build(use_cpu=True)["bf16"] is False
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     assert build()["bf16"] is False
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="started 2 processes and the trainer sees 1"):
+        build()
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:

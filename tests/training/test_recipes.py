@@ -104,6 +104,25 @@ def test_dpo_killed_and_resumed_equals_never_stopped(rows_root: Path, tmp_path: 
         torch.testing.assert_close(got[name], weights, rtol=0, atol=1e-6, msg=name)
 
 
+def test_two_processes_equal_one(rows_root: Path, tmp_path: Path) -> None:
+    # Gradient descent without a warm-up: three steps that show a wrong scale of the gradient.
+    settings = ["tracking=none", "method=dpo", "trainer.max_steps=3", "+trainer.optim=sgd", "threads=1"]
+    settings += ["trainer.warmup_steps=0", "trainer.learning_rate=0.5"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    halves = [*settings, "trainer.per_device_train_batch_size=4"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    said = run([*launcher, *command("dpo", rows_root, two, *halves)], tmp_path)
+    assert "2 process(es)" in said
+    assert said.count("step     3/3") == 1
+    whole = [*settings, "trainer.per_device_train_batch_size=8"]
+    run([sys.executable, *command("dpo", rows_root, one, *whole)], tmp_path)
+    expected = load_file(one / "adapter" / "adapter_model.safetensors")
+    got = load_file(two / "adapter" / "adapter_model.safetensors")
+    assert max(w.abs().max().item() for n, w in expected.items() if "lora_B" in n) > 1e-3
+    for name, weights in expected.items():
+        torch.testing.assert_close(got[name], weights, rtol=0, atol=1e-5, msg=name)
+
+
 def test_a_bad_row_stops_the_program_with_file_line_and_field(rows_root: Path, tmp_path: Path) -> None:
     lines = (rows_root / "pairs.jsonl").read_text().splitlines()
     row = json.loads(lines[4])
