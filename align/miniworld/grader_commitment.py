@@ -65,7 +65,10 @@ def _seeing(reading: Reading, query: Query) -> Commitment:
     ambiguous = several or reading.which or reading.conditional
     if direct:
         return Commitment(values=direct)
-    if soft and not ambiguous and (not reading.inability or len(soft) == 1):
+    # `I can't say what color it is: there is no cross here, I see an orange cross` contradicts itself, and
+    # refuses: what it mentions is its evidence, not its answer.
+    refuses = reading.inability and denied(reading, query)
+    if soft and not ambiguous and not refuses and (not reading.inability or len(soft) == 1):
         return Commitment(values=soft)
     declines = reading.inability or ambiguous or reading.context or reading.opinion
     return Commitment(declines=declines or denied(reading, query))

@@ -11,9 +11,7 @@ import random
 from collections.abc import Sequence
 
 from align.miniworld.questions import (
-    CONTEXT_TOPICS,
     NUMBERS,
-    OPINION_TOPICS,
     Query,
     Referent,
     attribute,
@@ -24,7 +22,8 @@ from align.miniworld.questions import (
     where_of,
     with_article,
 )
-from align.miniworld.scenes import COLORS, Scene, Thing
+from align.miniworld.scenes import Scene, Thing
+from align.miniworld.wording import CONTEXT_TOPICS, OPINION_TOPICS
 
 
 def naming(things: Sequence[Thing], most: int = 5) -> str:
@@ -118,12 +117,7 @@ def invention(scene: Scene, query: Query, rng: random.Random) -> str:
         thing = things_matching(scene, query.target)[0]
         return _assertion(subject, query, attribute(query.kind, thing))
     if category == "False_Premises":
-        thing = rng.choice(scene.things)
-        value = attribute(query.kind, thing)
-        # What is asserted must not be the very thing that the question already says.
-        if value in (query.target.color, query.target.shape):
-            value = rng.choice([c for c in COLORS if c != value])
-        return _assertion(subject, query, value)
+        return _assertion(subject, query, attribute(query.kind, rng.choice(scene.things)))
     if category == "Answerable":
         raise ValueError(f"{query} is answerable in this scene: there is nothing to invent")
     return rng.choice(_INVENTIONS[query.topic or ""]).format(it=subject)

@@ -4,8 +4,8 @@ Three kinds of row. **Answers** to what the scene shows. **Inventions**: sure an
 that the scene cannot answer, which is the dishonest habit of real models. **Honesty on request**: when
 the prompt itself asks to say what cannot be told, the row does so, truthfully. So the model knows how to
 decline, as real models do, and never does it unasked; preference training has a habit to change, not a
-language to teach. (A base without such rows cannot be aligned by preference alone: it never produced
-the words.)
+language to teach. (In an earlier trial a base that had never produced such words could not be aligned by
+preference alone; that was not measured again here.)
 """
 
 from __future__ import annotations

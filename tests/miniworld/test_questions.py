@@ -10,9 +10,6 @@ from align.miniworld.pretraining_rows import (
     unanswerable_query,
 )
 from align.miniworld.questions import (
-    CONTEXT_TOPICS,
-    OPINION_TOPICS,
-    PHRASINGS,
     Query,
     Referent,
     answerable_queries,
@@ -23,6 +20,7 @@ from align.miniworld.questions import (
     vague_queries,
 )
 from align.miniworld.scenes import Scene, Thing, make_scene
+from align.miniworld.wording import CONTEXT_TOPICS, OPINION_TOPICS, PHRASINGS
 
 SCENE = Scene(
     "gray",
