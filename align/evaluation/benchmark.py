@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ from align.evaluation.scorers import graded_of, graded_record, grader_digest, is
 from align.evaluation.tasks import miniworld, mohobench
 from align.models.loading import reference_digest
 from align.records import Graded, Question, read_records, stable_id, write_json, write_records
+
+logger = logging.getLogger(__name__)
 
 TASKS: dict[str, Callable[..., Task]] = {"miniworld": miniworld, "mohobench": mohobench}
 
@@ -167,6 +171,7 @@ def run(
         "log_model_api": False,
         "ctl_server": False,
     }
+    _set_aside_cut_off(folder / LOGS)
     previous = _most_complete_log(folder / LOGS)
     transformers.utils.logging.disable_progress_bar()  # there is one bar already
     with _two_at_work():
@@ -239,6 +244,18 @@ def _most_complete_log(folder: Path) -> Path | None:
         return sum(s.error is None and s.completed for s in read_eval_log_sample_summaries(str(log)))
 
     return max(_logs(folder), key=answered, default=None)
+
+
+def _set_aside_cut_off(folder: Path) -> None:
+    """Rename logs that a kill cut off while Inspect wrote them, so that nothing reads them again.
+
+    Inspect rewrites the whole file at each flush; without its end no part of it can be read.
+    """
+    for log in folder.glob("*.eval"):
+        if not zipfile.is_zipfile(log):
+            aside = log.with_name(log.name + ".cut-off")
+            log.rename(aside)
+            logger.warning("%s was cut off while it was written; its questions are asked again", aside)
 
 
 def _logs(folder: Path) -> list[Path]:

@@ -105,6 +105,20 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(world, base, tmp_pa
     assert rows == {row.question_id: row for row in read_records(base / "samples.jsonl", Graded)}
 
 
+def test_a_log_that_was_cut_off_while_written_is_set_aside_and_said_so(world, base, tmp_path):
+    out = tmp_path / "cut"
+    shutil.copytree(base, out)
+    for name in ("samples.jsonl", "results.json"):
+        (out / name).unlink()
+    [log] = (out / "logs").glob("*.eval")
+    log.write_bytes(log.read_bytes()[:-1000])
+    done = benchmark(world, out)
+    assert done.returncode == 0, done.stderr
+    assert "was cut off" in done.stdout + done.stderr
+    assert [path.name for path in (out / "logs").glob("*.cut-off")] == [log.name + ".cut-off"]
+    assert (out / "samples.jsonl").read_bytes() == (base / "samples.jsonl").read_bytes()
+
+
 def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
     root = tmp_path / "world"
     shutil.copytree(world, root)
