@@ -96,7 +96,7 @@ def measure_rows(rows: Sequence[R], data_root: str | Path, processor: ProcessorM
     size = {image: _upright_size(resolve_image(image, data_root)) for image in facts}
     prompts, completions = [], []
     for row in rows:
-        prompt, sides = _as_text(row, processor)
+        prompt, sides = row_texts(row, processor)
         prompts.append(prompt)
         completions.append(sides)
     tokenizer = processor.tokenizer
@@ -225,8 +225,8 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _as_text(row: Pair | SFTRow, processor: ProcessorMixin) -> tuple[str, list[str]]:
-    """Prompt and completions of a row, as TRL's collators spell them."""
+def row_texts(row: Pair | SFTRow, processor: ProcessorMixin) -> tuple[str, list[str]]:
+    """The prompt of a row in the chat template, and its completions with their end; a pair's chosen side first."""
     sides = (
         {"chosen": row.chosen, "rejected": row.rejected}
         if isinstance(row, Pair)

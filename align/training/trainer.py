@@ -1,0 +1,272 @@
+"""The trainers: supervised rows and preference pairs, over `transformers.Trainer`.
+
+`transformers.Trainer` brings accelerate, DeepSpeed, FSDP, checkpoints and trackers. What is ours: each prompt
+is run once with all its completions behind it (`sequences`, `attention`), logits exist for completion tokens
+only (`completions`), and the loss is any weighted sum of terms over log-probs (`losses`). A loss is a sum
+over pairs (tokens, for supervised rows) divided by their number in the whole step, over all processes and
+accumulated batches, so that how a step is cut into batches does not change its gradient.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import ProcessorMixin, Trainer, TrainingArguments
+
+from align.models.families import Family
+from align.records import Pair, SFTRow
+from align.training.attention import why_not_shared
+from align.training.collating import Collator, RowDataset
+from align.training.completions import completion_logps, one_look
+from align.training.losses import LossTerms, PairLogps, gate_for
+from align.training.sequences import SequenceBatch
+
+REFERENCE_ADAPTER = "reference"
+
+
+class CompletionTrainer(Trainer):
+    """What both trainers share. Subclasses say what a batch's loss is and what it is a mean over.
+
+    Args:
+        model: the model to train, with its adapter if it has one.
+        rows: the rows to train on, in order; `eval_rows` likewise.
+        family: where the model keeps its parts.
+        shared: both sides of a pair behind one prompt; None: where the model allows it. `not_shared` then says
+            why not.
+    """
+
+    loss_is_scaled_for_ga = True  # see `compute_loss`
+    corrupt = False
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        args: TrainingArguments,
+        processor: ProcessorMixin,
+        family: Family,
+        rows: Sequence[Pair | SFTRow],
+        data_root: str | Path,
+        eval_rows: Sequence[Pair | SFTRow] | None = None,
+        shared: bool | None = None,
+        **others: Any,
+    ) -> None:
+        self.bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.family = family
+        self.not_shared = why_not_shared(self.bare)
+        if shared and self.not_shared:
+            raise ValueError(f"sequences=shared is not possible for {family.name}: {self.not_shared}")
+        if shared is False:
+            self.not_shared = "sequences=separate asks for it"
+        text = self.bare.config.get_text_config()
+        self.pack = text._attn_implementation == "flex_attention" and family.name != "mllama"
+        self._freeze_vision()
+        self._figures: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
+        super().__init__(
+            model=model,  # type: ignore[arg-type]
+            args=args,
+            train_dataset=RowDataset(rows),
+            eval_dataset=RowDataset(eval_rows) if eval_rows else None,
+            processing_class=processor,
+            **others,
+        )
+        self.data_collator = Collator(
+            processor,
+            data_root,
+            family.name,
+            shared=self.not_shared is None,
+            corrupt=self.corrupt,
+            image_always=self.sharded and any(row.images for row in rows),
+        )
+
+    # What a subclass says.
+
+    def batch_loss(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, summed over its items, and figures to log, each a mean over the items."""
+        raise NotImplementedError
+
+    def items(self, inputs: dict[str, Any]) -> int:
+        """How many items of the loss a batch has."""
+        raise NotImplementedError
+
+    # What the trainers do with it.
+
+    def logps(self, model: nn.Module, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+        """Summed log-probs and token counts of a batch's completions, `[C]` each."""
+        return completion_logps(model, batch, bare=self.bare, shared=self.not_shared is None, pack=self.pack)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the weights only."""
+        plugin = self.accelerator.state.deepspeed_plugin
+        return self.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        total, figures = self.batch_loss(model, inputs)
+        items = self.items(inputs)
+        weight = torch.tensor(float(items), device=total.device)
+        kept = self._figures[model.training]
+        for name, value in figures.items():
+            kept[name].append(torch.stack([value.detach().float() * weight, weight]))
+        if num_items_in_batch is None:
+            return (total / items, None) if return_outputs else total / items
+        # Gradients are averaged over processes, so a sum over all of them needs their number.
+        loss = total / num_items_in_batch * self.accelerator.num_processes
+        return (loss, None) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor | None:
+        if not batch_samples:
+            return None
+        count = torch.tensor([sum(self.items(inputs) for inputs in batch_samples)], device=device)
+        return self.accelerator.gather(count).sum()
+
+    def prediction_step(  # type: ignore[override]
+        self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[Tensor, None, None]:
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return self.compute_loss(model, inputs).detach(), None, None
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        training = not any(name.startswith("eval_") for name in logs)
+        kept = self._figures[training]
+        if kept and ("loss" in logs or not training):
+            names = sorted(kept)
+            sums = torch.stack([torch.stack(kept[name]).sum(0) for name in names])  # [figures, 2]
+            sums = self.accelerator.reduce(sums.to(self.accelerator.device), "sum")
+            means = (sums[:, 0] / sums[:, 1]).tolist()
+            prefix = "" if training else "eval_"
+            logs = logs | {f"{prefix}{name}": mean for name, mean in zip(names, means, strict=True)}
+            kept.clear()
+        super().log(logs, start_time)
+
+    def _freeze_vision(self) -> None:
+        """Nothing of a frozen tower is kept for the backward pass, which never enters it."""
+        frozen = {
+            path
+            for part in (self.family.vision_tower, self.family.projector)
+            for path in part
+            if not any(
+                parameter.requires_grad
+                for name, parameter in self.bare.named_parameters()
+                if name == path or name.startswith(f"{path}.")
+            )
+        }
+        self.vision_frozen = frozen >= {*self.family.vision_tower, *self.family.projector}
+
+
+class SupervisedTrainer(CompletionTrainer):
+    """Minus the log-prob of the completion, a mean over the completion tokens of a step."""
+
+    def batch_loss(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        sums, counts = self.logps(model, inputs["sequences"])
+        total = -sums.sum()
+        return total, {"logps/token": -total / counts.sum()}
+
+    def items(self, inputs: dict[str, Any]) -> int:
+        return len(inputs["sequences"].labels)
+
+
+class PreferenceTrainer(CompletionTrainer):
+    """Preference pairs under any weighted sum of the terms in `align.training.losses`.
+
+    Args:
+        terms: the loss.
+        ungated: categories whose pairs' image-conditioned terms are left out (`gate_for`).
+        others: see `CompletionTrainer`.
+
+    The reference is the model without its adapter, or, when an adapter is trained further, a frozen copy of
+    it under the name `reference`. Its log-probs are looked up in `reference`, `[rows, 2]`, where that was
+    filled (`align.training.reference`), and computed in the step where it was not.
+    """
+
+    def __init__(self, *, terms: LossTerms, closed: Collection[str] = (), **others: Any) -> None:
+        self.terms = terms
+        self.closed = tuple(closed)
+        self.corrupt = terms.needs_corrupted_image
+        self.reference: Tensor | None = None
+        super().__init__(**others)
+
+    def batch_loss(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        with one_look(self.bare) if self._can_share_images else nullcontext():
+            reference = self._reference(model, inputs) if self.terms.needs_reference else {}
+            sums, counts = self.logps(model, inputs["sequences"])
+        chosen, rejected = sums.view(-1, 2).unbind(1)
+        chosen_tokens, rejected_tokens = counts.view(-1, 2).unbind(1)
+        corrupted = {}
+        if self.corrupt:
+            with one_look(self.bare) if self._can_share_images else nullcontext():
+                with torch.no_grad(), self.as_reference(model):
+                    corrupted["reference_corrupted_chosen"], _ = self.logps(model, inputs["corrupted"])
+                corrupted["corrupted_chosen"], _ = self.logps(model, inputs["corrupted"])
+            rows = [self.rows_of(model)[i] for i in inputs["index"].tolist()]
+            corrupted["gate"] = gate_for([row.category for row in rows], self.closed).to(chosen.device)
+        logps = PairLogps(
+            chosen=chosen,
+            rejected=rejected,
+            chosen_tokens=chosen_tokens,
+            rejected_tokens=rejected_tokens,
+            **reference,
+            **corrupted,
+        )
+        loss, figures = self.terms.pair_loss(logps)
+        return loss * len(chosen), figures
+
+    def items(self, inputs: dict[str, Any]) -> int:
+        return len(inputs["index"])
+
+    def rows_of(self, model: nn.Module) -> Sequence[Any]:
+        dataset: Any = self.train_dataset if model.training else self.eval_dataset
+        return dataset.rows
+
+    def as_reference(self, model: nn.Module) -> AbstractContextManager[Any]:
+        """Within it the model is its own reference."""
+        peft: Any = self.accelerator.unwrap_model(model)
+        if not isinstance(peft, PeftModel):
+            raise ValueError(
+                "without an adapter there is nothing to switch off: the reference's log-probs must be computed "
+                "before training (reference.cache=true), which weights that are sharded over processes don't allow"
+            )
+        if REFERENCE_ADAPTER in peft.peft_config:
+            return _Adapter(peft, REFERENCE_ADAPTER)
+        return peft.disable_adapter()
+
+    def _reference(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        if self.reference is not None and model.training:
+            found = self.reference[inputs["index"].cpu()].to(self.accelerator.device)
+        else:
+            with torch.no_grad(), self.as_reference(model):
+                found = self.logps(model, inputs["sequences"])[0].view(-1, 2)
+        return {"reference_chosen": found[:, 0], "reference_rejected": found[:, 1]}
+
+    @property
+    def _can_share_images(self) -> bool:
+        # Sharded weights are gathered module by module in an order that is the same each time.
+        return self.vision_frozen and not self.sharded
+
+
+class _Adapter:
+    """Another adapter for a while; PEFT makes the one that it switches to trainable, which is undone."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.model, self.name = model, name
+
+    def __enter__(self) -> None:
+        self.before = self.model.active_adapter
+        self.model.base_model.set_adapter(self.name, inference_mode=True)
+
+    def __exit__(self, *_: Any) -> None:
+        self.model.base_model.set_adapter(self.before)
