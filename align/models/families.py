@@ -73,6 +73,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "qwen3_vl", **_QWEN | {"projector": ("model.visual.merger", "model.visual.deepstack_merger_list")}
         ),
+        Family("qwen3_5", **_QWEN),
         Family("internvl", **_LLAVA),
         Family("idefics3", **_IDEFICS),
         Family("smolvlm", **_IDEFICS),

@@ -5,9 +5,12 @@ from functools import cache
 import pytest
 import torch
 from torch import Tensor
-from zoo import NAMES, Prompt, Specimen, join, specimen, with_completion
+from zoo import NAMES, Prompt, Specimen, join, with_completion
+from zoo import specimen as unshared
 
-specimen = cache(specimen)
+from align.models.families import FAMILIES
+
+specimen = cache(unshared)
 
 
 @torch.no_grad()
@@ -36,11 +39,29 @@ def test_every_image_moves_the_logits_behind_it(tiny: Specimen, row: int) -> Non
 
 
 def test_a_row_of_a_batch_gives_what_the_row_alone_gives(tiny: Specimen) -> None:
-    prompts = [
-        with_completion(prompt, ids)
-        for prompt, ids in zip(tiny.prompts, ([5, 6, 7], [8], [9, 4]), strict=True)
-    ]
-    together = logits(tiny.model, join(prompts))
-    for row, prompt in enumerate(prompts):
-        alone = logits(tiny.model, prompt)[0]
-        torch.testing.assert_close(together[row, : len(alone)], alone, atol=1e-4, rtol=0)
+    answers = ([5, 6, 7], [8], [9, 4])
+    rows = [with_completion(prompt, ids) for prompt, ids in zip(tiny.prompts, answers, strict=True)]
+    together = logits(tiny.model, join(rows))
+    for number, row in enumerate(rows):
+        alone = logits(tiny.model, row)[0]
+        torch.testing.assert_close(together[number, : len(alone)], alone, atol=1e-4, rtol=0)
+
+
+def test_a_completion_leaves_its_prompt_as_it_was(tiny: Specimen) -> None:
+    prompt = tiny.prompts[1]
+    length = prompt["input_ids"].shape[1]
+    longer = logits(tiny.model, with_completion(prompt, [5, 6, 7]))
+    torch.testing.assert_close(longer[:, :length], logits(tiny.model, prompt), atol=1e-4, rtol=0)
+
+
+def test_every_family_of_the_table_has_a_specimen() -> None:
+    assert set(NAMES) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["mllama", "qwen3_5"])  # zero gates, and parameters drawn by the family
+def test_a_specimen_is_the_same_each_time_and_nothing_of_it_is_zero(name: str) -> None:
+    first, again = (unshared(name) for _ in range(2))
+    for (key, weight), other in zip(first.model.named_parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(weight, other), key
+        assert weight.count_nonzero() == weight.numel(), key
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(first.prompts, again.prompts, strict=True) for k in a)
