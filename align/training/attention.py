@@ -17,6 +17,8 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from align.training.sequences import PADDING, PROMPT, SequenceBatch
 
+_FIRST_POSITION = {"paligemma": 1}
+
 Visible = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(row, query, key) indices, broadcast against each other -> bool."""
 
@@ -52,7 +54,9 @@ def position_ids(batch: SequenceBatch, model: Any) -> Tensor:
     # A prompt's end is one less than its first completion's start; every completion starts there.
     prompt = batch.segments == PROMPT
     lengths = prompt.sum(1)  # [R]
-    end = positions.masked_fill(~prompt, -1).amax(dim=(0, 2))  # [R] text goes on after the largest of the three
+    end = positions.masked_fill(~prompt, -1).amax(
+        dim=(0, 2)
+    )  # [R] text goes on after the largest of the three
     continued = end[:, None] + 1 + batch.steps - lengths[:, None]  # [R, T]
     return torch.where(batch.segments >= 0, continued[None], positions)
 
@@ -70,7 +74,7 @@ def attention_mask(batch: SequenceBatch, model: Any) -> Any:
     both_ways = _both_ways(batch, str(model.config.model_type))
 
     def mask(window: int | None) -> Tensor | BlockMask:
-        return _as_mask(batch, _visible(batch, both_ways, window), how, _dtype(model))
+        return _as_mask(batch, _visible(batch, both_ways, window), how, compute_dtype(model))
 
     kinds = getattr(text, "layer_types", None)
     if kinds and "sliding_attention" in kinds:
@@ -123,10 +127,8 @@ def _both_ways(batch: SequenceBatch, model_type: str) -> Tensor | None:
     return None
 
 
-_FIRST_POSITION = {"paligemma": 1}
-
-
-def _dtype(model: Any) -> torch.dtype:
+def compute_dtype(model: Any) -> torch.dtype:
+    """What a forward pass computes in, here and now."""
     if torch.is_autocast_enabled(model.device.type):
         return torch.get_autocast_dtype(model.device.type)
     return next(p.dtype for p in model.parameters() if p.is_floating_point())

@@ -23,7 +23,7 @@ from align.training.sequences import SequenceBatch, build_sequences
 KEPT_AREA = (0.01, 0.2)  # of a corrupted image; mDPO, arXiv 2406.11839
 
 # Marks of completion tokens where they are not 0.
-_COMPLETION_TYPES: dict[str, dict[str, int]] = {"paligemma": {"token_type_ids": 1}}
+COMPLETION_TYPES: dict[str, dict[str, int]] = {"paligemma": {"token_type_ids": 1}}
 _BLANK = Image.new("RGB", (64, 64), "gray")
 
 
@@ -115,7 +115,7 @@ class Collator:
             encoded,
             [completions[i] for i in order],
             pad=self.processor.tokenizer.pad_token_id or 0,
-            completion_types=_COMPLETION_TYPES.get(self.model_type),
+            completion_types=COMPLETION_TYPES.get(self.model_type),
         )
         return batch if order == sorted(order) else _renumbered(batch, order, [len(c) for c in completions])
 
@@ -141,7 +141,12 @@ def crop(image: Image.Image, rng: random.Random) -> Image.Image:
 
 def _blank_row() -> SFTRow:
     return SFTRow(
-        question_id="blank", prompt=".", completion=".", images=("blank",), kind="retain", completion_source=""
+        question_id="blank",
+        prompt=".",
+        completion=".",
+        images=("blank",),
+        kind="retain",
+        completion_source="",
     )
 
 
@@ -149,8 +154,8 @@ def _joined(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Te
     """Prompts with images, and behind them prompts without."""
     if "cross_attention_mask" in first:
         raise ValueError(
-            "rows with and without images cannot share a batch in families with cross-attention to the image: "
-            "train on one kind at a time"
+            "rows with and without images cannot share a batch in families with cross-attention to the "
+            "image: train on one kind at a time"
         )
     shape = first["input_ids"].shape
     width = max(shape[1], second["input_ids"].shape[1])

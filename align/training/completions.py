@@ -79,7 +79,12 @@ def head_scores(bare: Any, batch: SequenceBatch) -> Iterator[None]:
 
 
 def token_logps(
-    logits_of: Callable[[Tensor], Tensor], hidden: Tensor, labels: Tensor, *, size: int, cap: float | None = None
+    logits_of: Callable[[Tensor], Tensor],
+    hidden: Tensor,
+    labels: Tensor,
+    *,
+    size: int,
+    cap: float | None = None,
 ) -> Tensor:
     """Log-probs of `labels` `[N]` given `hidden` `[N, H]`, float32 `[N]`, for `size` tokens at a time.
 

@@ -33,7 +33,9 @@ class SequenceBatch:
     labels: Tensor  # [N] the completion tokens
     owners: Tensor  # [N] the completion that a label belongs to
     completions: int  # C
-    inputs: dict[str, Tensor] = field(default_factory=dict)  # for the model: images, and marks of tokens [R, T]
+    inputs: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # for the model: images, and marks of tokens [R, T]
 
     @property
     def attention_mask(self) -> Tensor:
@@ -142,7 +144,9 @@ def packed(batch: SequenceBatch, multiple: int = 1) -> SequenceBatch:
         return _fit(value[kept], width, filling)[None]
 
     shape = batch.input_ids.shape
-    marks = {name for name, value in batch.inputs.items() if name.endswith("_type_ids") and value.shape == shape}
+    marks = {
+        name for name, value in batch.inputs.items() if name.endswith("_type_ids") and value.shape == shape
+    }
     columns = place[batch.rows, batch.columns]
     return replace(
         batch,

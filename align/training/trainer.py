@@ -19,14 +19,16 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Trainer, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from align.models.families import Family
 from align.records import Pair, SFTRow
 from align.training.attention import why_not_shared
-from align.training.collating import Collator, RowDataset
+from align.training.collating import Collator, Example, RowDataset
 from align.training.completions import completion_logps, one_look
 from align.training.losses import LossTerms, PairLogps, gate_for
 from align.training.sequences import SequenceBatch
+from align.training.undisturbed import undisturbed
 
 REFERENCE_ADAPTER = "reference"
 
@@ -37,9 +39,11 @@ class CompletionTrainer(Trainer):
     Args:
         model: the model to train, with its adapter if it has one.
         rows: the rows to train on, in order; `eval_rows` likewise.
+        lengths: of the rows in tokens, for `train_sampling_strategy="group_by_length"`: batches of like rows,
+            and less padding.
         family: where the model keeps its parts.
-        shared: both sides of a pair behind one prompt; None: where the model allows it. `not_shared` then says
-            why not.
+        shared: both sides of a pair behind one prompt; None: where the model allows it. `not_shared`
+            then says why not.
     """
 
     loss_is_scaled_for_ga = True  # see `compute_loss`
@@ -55,6 +59,7 @@ class CompletionTrainer(Trainer):
         rows: Sequence[Pair | SFTRow],
         data_root: str | Path,
         eval_rows: Sequence[Pair | SFTRow] | None = None,
+        lengths: list[int] | None = None,
         shared: bool | None = None,
         **others: Any,
     ) -> None:
@@ -67,8 +72,11 @@ class CompletionTrainer(Trainer):
             self.not_shared = "sequences=separate asks for it"
         text = self.bare.config.get_text_config()
         self.pack = text._attn_implementation == "flex_attention" and family.name != "mllama"
-        self._freeze_vision()
-        self._figures: dict[bool, dict[str, list[Tensor]]] = {True: defaultdict(list), False: defaultdict(list)}
+        self._figures: dict[bool, dict[str, list[Tensor]]] = {
+            True: defaultdict(list),
+            False: defaultdict(list),
+        }
+        self.lengths = lengths
         super().__init__(
             model=model,  # type: ignore[arg-type]
             args=args,
@@ -101,6 +109,15 @@ class CompletionTrainer(Trainer):
     def logps(self, model: nn.Module, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """Summed log-probs and token counts of a batch's completions, `[C]` each."""
         return completion_logps(model, batch, bare=self.bare, shared=self.not_shared is None, pack=self.pack)
+
+    @torch.no_grad()
+    def row_logps(self, examples: Sequence[Example]) -> Tensor:
+        """Summed log-probs of the completions of rows, `[C]` on the CPU, before training wraps the model."""
+        model: Any = self.model
+        device = self.accelerator.device
+        batch = self.data_collator(examples)
+        with self.accelerator.autocast(), undisturbed(model, device):
+            return self.logps(model, batch["sequences"].to(device))[0].cpu()
 
     @property
     def sharded(self) -> bool:
@@ -140,6 +157,15 @@ class CompletionTrainer(Trainer):
         with torch.no_grad(), self.compute_loss_context_manager():
             return self.compute_loss(model, inputs).detach(), None, None
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        if self.lengths is None:
+            raise ValueError("trainer.train_sampling_strategy=group_by_length: the trainer needs `lengths`")
+        return LengthGroupedSampler(
+            self.args.train_batch_size * self.args.gradient_accumulation_steps, lengths=self.lengths
+        )
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         training = not any(name.startswith("eval_") for name in logs)
         kept = self._figures[training]
@@ -153,19 +179,15 @@ class CompletionTrainer(Trainer):
             kept.clear()
         super().log(logs, start_time)
 
-    def _freeze_vision(self) -> None:
-        """Nothing of a frozen tower is kept for the backward pass, which never enters it."""
-        frozen = {
-            path
-            for part in (self.family.vision_tower, self.family.projector)
-            for path in part
-            if not any(
-                parameter.requires_grad
-                for name, parameter in self.bare.named_parameters()
-                if name == path or name.startswith(f"{path}.")
-            )
-        }
-        self.vision_frozen = frozen >= {*self.family.vision_tower, *self.family.projector}
+    @property
+    def vision_is_frozen(self) -> bool:
+        """Nothing of the tower and the projector is trained, so their output is the same in each pass."""
+        paths = (*self.family.vision_tower, *self.family.projector)
+        return not any(
+            parameter.requires_grad
+            for name, parameter in self.bare.named_parameters()
+            if any(name == path or name.startswith(f"{path}.") for path in paths)
+        )
 
 
 class SupervisedTrainer(CompletionTrainer):
@@ -185,7 +207,7 @@ class PreferenceTrainer(CompletionTrainer):
 
     Args:
         terms: the loss.
-        ungated: categories whose pairs' image-conditioned terms are left out (`gate_for`).
+        closed: categories whose pairs' image-conditioned terms are left out (`gate_for`).
         others: see `CompletionTrainer`.
 
     The reference is the model without its adapter, or, when an adapter is trained further, a frozen copy of
@@ -232,13 +254,21 @@ class PreferenceTrainer(CompletionTrainer):
         dataset: Any = self.train_dataset if model.training else self.eval_dataset
         return dataset.rows
 
+    def reference_logps(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        """The reference's log-probs of chosen and rejected, `[n]` on the CPU. For before training only:
+        without an adapter, the model is its own reference until the first step."""
+        with self.as_reference(self.model) if isinstance(self.model, PeftModel) else nullcontext():
+            chosen, rejected = self.row_logps(examples).view(-1, 2).unbind(1)
+        return chosen, rejected
+
     def as_reference(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Within it the model is its own reference."""
         peft: Any = self.accelerator.unwrap_model(model)
         if not isinstance(peft, PeftModel):
             raise ValueError(
-                "without an adapter there is nothing to switch off: the reference's log-probs must be computed "
-                "before training (reference.cache=true), which weights that are sharded over processes don't allow"
+                "without an adapter there is nothing to switch off: the reference's log-probs must be "
+                "computed before training (reference.cache=true), which weights that are sharded over "
+                "processes don't allow"
             )
         if REFERENCE_ADAPTER in peft.peft_config:
             return _Adapter(peft, REFERENCE_ADAPTER)
@@ -255,7 +285,7 @@ class PreferenceTrainer(CompletionTrainer):
     @property
     def _can_share_images(self) -> bool:
         # Sharded weights are gathered module by module in an order that is the same each time.
-        return self.vision_frozen and not self.sharded
+        return self.vision_is_frozen and not self.sharded
 
 
 class _Adapter:
