@@ -308,8 +308,7 @@ class LossTerms:
         if logps.rejected is not None:
             logged["logps/rejected"] = logps.rejected.mean()
         for term in self.terms:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and term.weight > 0):
-                value = term.per_pair(logps).mean()
+            value = term.per_pair(logps).mean()
             logged[f"loss/{term.name}"] = value
             if term.weight > 0:
                 total = total + term.weight * value
