@@ -130,6 +130,11 @@ def test_a_term_of_weight_0_is_logged_and_not_trained_on() -> None:
     assert logged["loss/dpo"].item() == pytest.approx((softplus(-0.5) + softplus(0.5)) / 2, rel=1e-6)
     assert logged["rewards/margins"].item() == pytest.approx(0.0, abs=1e-6)
 
+    overflowing = worked_pairs(chosen=numbers(-8.0, -1e30))  # 0 times its infinite square would be NaN
+    loss, logged = parse_losses({"nll": {}, "ipo": {"beta": 0.1, "weight": 0}}).pair_loss(overflowing)
+    assert logged["loss/ipo"].item() == math.inf
+    assert math.isfinite(loss.item())
+
 
 def test_logged_rewards_of_terms_with_a_reference_are_beta_times_the_log_ratio() -> None:
     for name in ("dpo", "ipo", "robust", "hinge", "apo_zero"):
