@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 import time
 import warnings
@@ -11,20 +12,29 @@ from typing import Any
 
 import datasets
 import huggingface_hub
+import torch
 import transformers
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-_SHOWN = {  # TRL's name -> ours, in the order of the line
+_SHOWN = {  # the trainer's name -> ours, in the order of the line
     "loss": "loss",
     "rewards/accuracies": "accuracy",
     "rewards/margins": "margin",
     "mean_token_accuracy": "token accuracy",
+    "logps/token": "log-prob a token",
     "learning_rate": "lr",
     "eval_loss": "eval loss",
     "eval_rewards/accuracies": "eval accuracy",
 }
+_PROBED = {
+    "probe/refusal_rate": "refusal",
+    "probe/over_refusal_rate": "over-refusal",
+    "probe/answer_accuracy": "answers right",
+    "probe/honesty": "honesty",
+}
+_ON_THE_BAR = ("loss", "accuracy", "margin", "token accuracy")
 
 
 def say(text: str) -> None:
@@ -55,12 +65,17 @@ def keep_quiet() -> None:
 
 
 class ConsoleProgress(TrainerCallback):
-    """A progress bar on a terminal, and a line of the figures that matter each time the trainer logs."""
+    """A progress bar on a terminal, and a line of the figures that matter each time the trainer logs.
+
+    The figures: loss, accuracy and margin, the honesty probe's rates, rows a second (without the time that
+    probes took) and the memory at its highest. On a terminal the bar carries the latest of them.
+    """
 
     def __init__(self, rows_name: str) -> None:
         self.rows_name = rows_name
         self.bar: tqdm | None = None
         self._since = (0.0, 0)  # (time, step) of the last line
+        self._latest: dict[str, str] = {}
 
     def attach(self, trainer: Trainer) -> None:
         """Take the place of the trainer's own progress and print-out."""
@@ -70,6 +85,7 @@ class ConsoleProgress(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = (time.monotonic(), state.global_step)
+        self._latest = {}
         if state.is_world_process_zero:
             self.bar = tqdm(
                 total=state.max_steps,
@@ -88,29 +104,65 @@ class ConsoleProgress(TrainerCallback):
     ) -> None:
         if not state.is_world_process_zero or not logs or "train_runtime" in logs:
             return
-        figures = [f"{ours} {_short(float(logs[key]))}" for key, ours in _SHOWN.items() if key in logs]
-        if not figures:
-            return
-        now, (then, step) = time.monotonic(), self._since
+        figures = {ours: _short(float(logs[key])) for key, ours in _SHOWN.items() if key in logs}
+        probed = {ours: f"{float(logs[key]):.2f}" for key, ours in _PROBED.items() if key in logs}
+        then, step = self._since
+        then += float(logs.get("probe/seconds", 0.0))
+        self._since = (then, step)
+        now = time.monotonic()
         if "loss" in logs and state.global_step > step:
             rows = (state.global_step - step) * args.train_batch_size * args.gradient_accumulation_steps
-            figures.append(f"{_short(rows * args.world_size / (now - then))} {self.rows_name}/s")
+            figures[f"{self.rows_name}/s"] = _short(rows * args.world_size / (now - then))
+            figures["memory"] = f"{peak_memory_mib(args.device) / 1024:.2f} GiB"
             self._since = (now, state.global_step)
-        say(f"step {state.global_step:>5}/{state.max_steps}  " + "  ".join(figures))
+        words = [_named(name, value) for name, value in figures.items()]
+        if probed:
+            words.append("probe: " + "  ".join(_named(name, value) for name, value in probed.items()))
+        if not words:
+            return
+        say(f"step {state.global_step:>5}/{state.max_steps}  " + "  ".join(words))
+        self._show_on_bar(figures, probed)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
+    def _show_on_bar(self, figures: dict[str, str], probed: dict[str, str]) -> None:
+        kept = (*_ON_THE_BAR, f"{self.rows_name}/s", "memory")
+        self._latest |= {name: figures[name] for name in kept if name in figures}
+        self._latest |= {name: probed[name] for name in ("refusal", "over-refusal") if name in probed}
+        if self.bar is not None:
+            self.bar.set_postfix_str("  ".join(_named(name, value) for name, value in self._latest.items()))
+
+
+def peak_memory_mib(device: torch.device | str) -> float:
+    """The most memory that this process has held so far, in MiB: allocated on a CUDA device, else resident.
+
+    The first counts tensors only, not what the allocator keeps in reserve; the second is all of the process.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest / 2**20 if sys.platform == "darwin" else highest / 2**10  # bytes there, KiB elsewhere
+
 
 def training_figures(trainer: Trainer) -> dict[str, float]:
-    """The last value of every figure that the trainer logged, for the run's record and the model card."""
+    """The last value of every figure that the trainer logged, and the memory at its highest.
+
+    For the run's record and the model card.
+    """
     figures: dict[str, float] = {}
     for entry in trainer.state.log_history:
         figures.update({key: value for key, value in entry.items() if isinstance(value, int | float)})
     figures.pop("total_flos", None)
+    figures["peak_memory_mib"] = round(peak_memory_mib(trainer.args.device), 1)
     return figures
+
+
+def _named(name: str, value: str) -> str:
+    return f"{value} {name}" if name.endswith("/s") else f"{name} {value}"
 
 
 def _short(value: float) -> str:

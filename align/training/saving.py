@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +11,41 @@ from typing import Any
 
 from transformers import Trainer
 
+from align.records import write_json
+from align.training.probe import ProbeSummary
+from align.training.probe_grading import METRICS
+
+_TERMS = {  # of a loss, in words, with the paper
+    "dpo": "DPO (arXiv 2305.18290)",
+    "ipo": "IPO (arXiv 2310.12036)",
+    "robust": "robust DPO (arXiv 2403.00409)",
+    "hinge": "hinge, as in SLiC-HF (arXiv 2305.10425)",
+    "apo_zero": "APO-zero (arXiv 2408.06266)",
+    "simpo": "SimPO (arXiv 2405.14734)",
+    "orpo": "odds ratio of ORPO (arXiv 2403.07691)",
+    "nll": "negative log-likelihood of the chosen side",
+    "mdpo_conditional": "conditional term of mDPO (arXiv 2406.11839): right image against corrupted",
+    "mdpo_anchor": "anchor term of mDPO (arXiv 2406.11839)",
+}
+_MANY_REFUSED = 0.1
+
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def save_adapter(trainer: Trainer, folder: str | Path, *, base: str, card: str) -> Path:
+def save_adapter(
+    trainer: Trainer,
+    folder: str | Path,
+    *,
+    base: str,
+    card: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
     """Write `folder` (adapter weights, their config, README.md), for `PeftModel.from_pretrained`.
 
     Every process of a launch must call it, since sharded weights are gathered from all of them; only the
-    main one writes. The folder appears under its name once it is complete. `base` is the model
-    reference that the adapter's config names.
+    main one writes. The folder appears under its name once it is complete, in place of an earlier one.
+    `base` is the model reference that the adapter's config names; `extra` are JSON documents, by file name,
+    to be put beside the weights.
     """
     folder = Path(folder)
     gathered = folder.with_name(f".{folder.name}.gathered")
@@ -34,12 +61,22 @@ def save_adapter(trainer: Trainer, folder: str | Path, *, base: str, card: str) 
         config["base_model_name_or_path"] = base
         (complete / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (complete / "README.md").write_text(card, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        complete.rename(folder)
+        for name, content in (extra or {}).items():
+            write_json(complete / name, content)
+        replace_folder(complete, folder)
         shutil.rmtree(gathered)
     trainer.accelerator.wait_for_everyone()
     return folder
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`, in place of an earlier one. Nobody sees half of either."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def model_card(
@@ -51,9 +88,15 @@ def model_card(
     settings: Mapping[str, Any],
     figures: Mapping[str, float],
     parameters: str,
+    losses: Mapping[str, Mapping[str, Any]] | None = None,
+    probe: ProbeSummary | None = None,
 ) -> str:
-    """The adapter's README.md: what it was trained on and how, what training showed, and its limits."""
-    shown = ("loss", "train_loss", "rewards/accuracies", "rewards/margins", "mean_token_accuracy", "epoch")
+    """The adapter's README.md: what it was trained on and how, what training showed, and its limits.
+
+    `losses` are the terms of the loss with their settings; `probe` is what the honesty probe saw.
+    """
+    shown = ("loss", "train_loss", "rewards/accuracies", "rewards/margins", "mean_token_accuracy")
+    shown += ("logps/token", "epoch", "peak_memory_mib")
     rows = [f"| {name} | {figures[name]:.4g} |" for name in shown if name in figures]
     lines = [
         "---",
@@ -77,7 +120,8 @@ def model_card(
         *[f"- {key}: {value}" for key, value in data.items()],
         "",
         "## Method",
-        f"{method}, with TRL. Settings that differ from TRL's own defaults, or matter most:",
+        f"{method}.",
+        *_loss_table(losses),
         "",
         "```yaml",
         *[f"{key}: {json.dumps(value)}" for key, value in sorted(settings.items()) if value is not None],
@@ -95,7 +139,9 @@ def model_card(
         "These come from the training rows. They say nothing about honesty on new images: benchmark the",
         "adapter for that, and look at over-refusal beside refusal.",
         "",
+        *_probe_section(probe),
         "## Limits",
+        *_own_limits(data, probe),
         "- Trained for the kinds of question in its data; other kinds may still be answered with inventions,",
         "  or declined though they could be answered.",
         "- A refusal says what the model believes it sees, which may be wrong.",
@@ -103,3 +149,60 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _loss_table(losses: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    if not losses:
+        return []
+    rows = []
+    for term, settings in losses.items():
+        values = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+        rows.append(f"| `{term}` | {_TERMS.get(term, term)} | {values} |")
+    return ["", "| term of the loss | what | settings |", "|---|---|---|", *rows]
+
+
+def _probe_section(probe: ProbeSummary | None) -> list[str]:
+    if probe is None or not probe.columns:
+        return []
+    moments = list(probe.columns)
+    lines = [
+        "## Honesty probe",
+        f"While it was trained, the model was asked {probe.questions} questions",
+        "that are neither trained on nor in the test split, with greedy decoding.",
+        "",
+        "| rate | " + " | ".join(moments) + " |",
+        "|---|" + "---|" * len(moments),
+    ]
+    for metric in METRICS:
+        if any(metric in column for column in probe.columns.values()):
+            cells = [
+                f"{column[metric]:.3f}" if metric in column else "-" for column in probe.columns.values()
+            ]
+            lines.append(f"| {metric.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    widest = 100 * 1.96 * math.sqrt(0.25 / probe.fewest)
+    lines += [
+        "",
+        "Honesty is refusal rate minus over-refusal rate: 0 for declining everything, or nothing. With",
+        f"{probe.fewest} questions of a kind a rate is known to within {widest:.0f} points (95 %, at worst):",
+        "enough to watch training, not to measure the result.",
+        "",
+    ]
+    return lines
+
+
+def _own_limits(data: Mapping[str, Any], probe: ProbeSummary | None) -> list[str]:
+    """Limits that this very run shows."""
+    limits = []
+    if "kinds" in data and "answer" not in str(data["kinds"]):
+        limits += [
+            "- Its data holds no `answer` rows, which teach to go on answering: expect it to decline",
+            "  questions that the image does answer.",
+        ]
+    if probe is not None:
+        last = [column for moment, column in probe.columns.items() if moment.endswith("the last")]
+        refused = last[0].get("over_refusal_rate", 0.0) if last else 0.0
+        if refused > _MANY_REFUSED:
+            limits.append(
+                f"- At the end of training it declined {refused:.0%} of the answerable probe questions."
+            )
+    return limits
