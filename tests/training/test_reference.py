@@ -300,6 +300,17 @@ def test_two_processes_fill_one_file_at_once(tmp_path: Path) -> None:
     assert sorted(keys) == sorted(key(row) for row in range(300))
 
 
+def test_a_row_that_another_process_wrote_meanwhile_keeps_its_first_value(tmp_path: Path) -> None:
+    keys = [key(0), key(1), key(2)]
+    quick, slow = ReferenceCache(tmp_path, CONTEXT), ReferenceCache(tmp_path, CONTEXT)
+    assert quick.missing(keys) == slow.missing(keys) == [0, 1, 2]
+    quick.add(keys[:2], *logps([0, 1]))
+    slow.add(keys, *logps([7, 8, 2]))  # a GPU does not round the same way twice
+    assert shard(tmp_path).stat().st_size == HEADER + 3 * ROW
+    assert_holds(tmp_path, 3)
+    assert torch.equal(slow.get(keys)[0], logps([0, 1, 2])[0])
+
+
 def test_a_reader_waits_for_a_row_that_is_being_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

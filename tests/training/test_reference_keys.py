@@ -185,6 +185,15 @@ def test_a_changed_configuration_of_the_model_gives_another_context(context: str
     assert reference_context(load_model(str(folder), device="cpu"), dtype=torch.float32) != context
 
 
+def test_quantisation_gives_another_context(tiny: LoadedModel, context: str) -> None:
+    contexts = {context}
+    for settings in ({"load_in_8bit": True}, {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}):
+        model: Any = copy.deepcopy(tiny.model)
+        model.config.quantization_config = {"quant_method": "bitsandbytes", **settings}
+        contexts.add(reference_context(with_part(tiny, model=model), dtype=torch.float32))
+    assert len(contexts) == 3
+
+
 def test_dtypes_of_weights_and_of_computing_give_other_contexts(tiny: LoadedModel, context: str) -> None:
     half = load_model("tiny_vlm", device="cpu", dtype="bfloat16")
     contexts = {context, reference_context(tiny, dtype=torch.bfloat16)}
