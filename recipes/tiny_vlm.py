@@ -23,17 +23,15 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from align.miniworld.architecture import build_model, build_processor, build_tokenizer
+from align.miniworld.patches import PatchHeads, patch_batch
 from align.miniworld.pretraining import (
     Optimizer,
-    PatchHeads,
     PretrainingStream,
     image_features,
-    patch_labels,
     pixels,
     row_accuracy,
     target_logits,
 )
-from align.miniworld.scenes import make_scene
 from align.records import write_json
 
 log = logging.getLogger(__name__)
@@ -51,9 +49,13 @@ def main(config: DictConfig) -> None:
     else:
         tokenizer = build_tokenizer(config.seed)
         model = build_model(tokenizer, **config.model)
-        train_tower(model, config)
+    heads = PatchHeads(model.config.text_config.hidden_size)
+    if config.tower.steps:
+        train_tower(model, heads, config)
 
-    optimizer = Optimizer(model.named_parameters(), config.muon_lr, config.adamw_lr, config.steps)
+    parameters = [*model.named_parameters(), *heads.named_parameters()]
+    optimizer = Optimizer(parameters, config.muon_lr, config.adamw_lr, config.steps)
+    patches = random.Random(f"patches-{config.seed}")
 
     # Inventions cannot be predicted, so they only slow the learning to see: most of them come late.
     early = stream(tokenizer, config, config.early, seed=config.seed)
@@ -68,11 +70,18 @@ def main(config: DictConfig) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
             logits, labels = target_logits(model, next(batches))
         loss = cross_entropy(logits, labels)
-        loss.backward()
+        # Beside language too, or the tower forgets what it cannot be asked about in words.
+        if config.tower.weight:
+            patch_loss, patches_right = tower_loss(model, heads, patches, config.tower.scenes)
+            (loss + config.tower.weight * patch_loss).backward()
+        else:
+            loss.backward()
         optimizer.step()
         if (step + 1) % config.report_every == 0 or step + 1 == config.steps:
             accuracy = row_accuracy(model, validation)
-            shown = "  ".join(f"{group} {100 * value:.1f}" for group, value in accuracy.items())
+            shown = as_percentages(accuracy)
+            if config.tower.weight:
+                shown += "  | patches: " + as_percentages(patches_right)
             log.info("step %d  %.0f s  loss %.4f  %s", step + 1, time.time() - started, loss.item(), shown)
             save(model, tokenizer, out)
             write_json(
@@ -86,20 +95,27 @@ def main(config: DictConfig) -> None:
             )
 
 
-def train_tower(model, config: DictConfig) -> None:  # type: ignore[no-untyped-def]
+def train_tower(model, heads: PatchHeads, config: DictConfig) -> None:  # type: ignore[no-untyped-def]
     """Teach tower and projector to label each patch, so that language starts from eyes that see."""
-    heads = PatchHeads(config.model.hidden)
     parts = [model.model.vision_tower, model.model.multi_modal_projector, heads]
     parameters = (named for part in parts for named in part.named_parameters())
     optimizer = Optimizer(parameters, config.tower.muon_lr, config.tower.adamw_lr, config.tower.steps)
     rng = random.Random(f"tower-{config.seed}")
     for step in range(config.tower.steps):
-        scenes = [make_scene(rng, count=rng.randint(4, 8)) for _ in range(config.tower.scenes)]
-        loss, right = heads(image_features(model, pixels(scenes)), patch_labels(scenes))
+        loss, right = tower_loss(model, heads, rng, config.tower.scenes)
         loss.backward()
         optimizer.step()
         if (step + 1) % 250 == 0:
-            log.info("tower step %d  loss %.4f  patches right %.1f %%", step + 1, loss.item(), 100 * right)
+            log.info("tower step %d  loss %.4f  %s", step + 1, loss.item(), as_percentages(right))
+
+
+def tower_loss(model, heads: PatchHeads, rng: random.Random, scenes: int):  # type: ignore[no-untyped-def]
+    images, labels = patch_batch(rng, scenes)
+    return heads(image_features(model, pixels(images)), labels)
+
+
+def as_percentages(shares: dict[str, float]) -> str:
+    return "  ".join(f"{name} {100 * share:.1f}" for name, share in shares.items())
 
 
 def stream(tokenizer, config: DictConfig, mix: DictConfig, *, seed: int):  # type: ignore[no-untyped-def]

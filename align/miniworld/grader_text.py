@@ -124,6 +124,13 @@ _REWRITES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
             r"| to)?(?= (?:is|are|was|were|does|do|has|looks|in|at)\b)",
             r"\1",
         ),
+        # `the star is at the top left and the ring at the bottom`: the verb stands once and holds twice
+        (
+            " and the ",
+            r"\b(is|are) ((?:at|in) the [a-z]+(?: [a-z]+)?)(?: ,)? and (the (?:[a-z]+ )?[a-z]+) "
+            r"(at|in) the\b",
+            r"\1 \2 and \3 \1 \4 the",
+        ),
         ("longer", r"\bno longer\b", "now not"),
         ("not ", r"\bnot (?:only|just|merely)\b", "only"),
         ("top", r"\bat (?:the )?top of\b", "in the top of"),

@@ -57,8 +57,11 @@ def answer(scene: Scene, query: Query) -> str:
         return f"Yes, there {'is' if len(matching) == 1 else 'are'} {naming(matching)}."
     if query.kind == "relation":
         assert query.other is not None
-        says, is_ = ("Yes", "is") if found.value == "yes" else ("No", "is not")
-        return f"{says}, the {noun} {is_} {where_of(query)} {query.other.the}."
+        # The places first: comparing two things that have been looked up is within a tiny model's means.
+        (thing,), (other,) = matching, things_matching(scene, query.other)
+        return (
+            f"{subject} is at the {thing.place} and {query.other.the} at the {other.place}, so {found.value}."
+        )
     if query.kind == "shape":
         return f"{subject} is {with_article(found.value)}."
     if query.kind == "position":

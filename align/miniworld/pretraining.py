@@ -1,4 +1,4 @@
-"""Training the tiny model from scratch: packed batches, the tower's warm-up, and accuracy by teacher forcing.
+"""Training the tiny model from scratch: packed batches, the optimizer, and accuracy by teacher forcing.
 
 All rows about a scene share one sequence `[user, image | row 1 | row 2 | ...]`. Each row sees the image
 and itself, not the other rows, and continues the prefix's position ids. So the image is encoded once
@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.utils.data import IterableDataset
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from align.miniworld.architecture import IMAGE_TOKENS
 from align.miniworld.pretraining_rows import Row, pretraining_rows
-from align.miniworld.scenes import BACKGROUNDS, COLORS, GRID, SHAPES, SIZES, Scene, draw, make_scene
+from align.miniworld.scenes import Scene, draw, make_scene
 
 IGNORED = -100
 PREFIX = 1 + IMAGE_TOKENS  # <|user|> and the image
@@ -46,9 +46,9 @@ class PackedBatch:
         return (visible & causal)[:, None]
 
 
-def pixels(scenes: list[Scene]) -> Tensor:
-    """The scenes as the model's image processor gives them, `[S, 3, 96, 96]`."""
-    stacked = torch.stack([torch.from_numpy(draw(scene)) for scene in scenes])
+def pixels(images: list[np.ndarray]) -> Tensor:
+    """Drawn scenes as the model's image processor gives them, `[S, 3, 96, 96]`."""
+    stacked = torch.stack([torch.from_numpy(image) for image in images])
     return stacked.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -78,7 +78,7 @@ def pack(scenes: list[Scene], rows: list[list[Row]], tokenizer: PreTrainedTokeni
         return torch.tensor([s[column] + [value] * (length - len(s[column])) for s in sequences])
 
     return PackedBatch(
-        pixel_values=pixels(scenes),
+        pixel_values=pixels([draw(scene) for scene in scenes]),
         input_ids=padded(0, pad),
         position_ids=padded(1, 0),
         row_of=padded(2, -2),
@@ -191,41 +191,3 @@ def row_accuracy(model: LlavaForConditionalGeneration, batches: list[PackedBatch
             for row, group in enumerate(groups):
                 right.setdefault(group, []).append(bool(hit[scene][batch.row_of[scene] == row].all()))
     return {group: sum(hits) / len(hits) for group, hits in sorted(right.items())}
-
-
-PATCH_CLASSES = (1 + len(SHAPES), 1 + len(COLORS), 1 + len(SIZES), IMAGE_TOKENS, len(BACKGROUNDS))
-
-
-def patch_labels(scenes: list[Scene]) -> Tensor:
-    """Shape, color and size in each patch (0 for none), which patch it is, and background, `[S, 9, 5]`."""
-    labels = torch.zeros(len(scenes), IMAGE_TOKENS, len(PATCH_CLASSES), dtype=torch.long)
-    labels[..., 3] = torch.arange(IMAGE_TOKENS)
-    for index, scene in enumerate(scenes):
-        labels[index, :, 4] = BACKGROUNDS.index(scene.background)
-        for thing in scene.things:
-            row, column = thing.cell
-            labels[index, row * GRID + column, :3] = torch.tensor(
-                [1 + SHAPES.index(thing.shape), 1 + COLORS.index(thing.color), 1 + SIZES.index(thing.size)]
-            )
-    return labels
-
-
-class PatchHeads(nn.Module):
-    """Throw-away classifiers that give tower and projector something to learn before there is language.
-
-    Which patch it is matters as much as what it shows: without it the decoder could find a thing and not
-    say where it is, nor list things in order.
-    """
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(hidden, classes) for classes in PATCH_CLASSES)
-
-    def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, float]:
-        """Mean loss over the heads, and the share of patches that show a thing with every label right."""
-        logits = [head(features) for head in self.heads]
-        loss = torch.stack(
-            [cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)]
-        ).mean()
-        right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)], dim=-1).all(-1)
-        return loss, right[labels[..., 0] > 0].float().mean().item()

@@ -27,7 +27,7 @@ from align.miniworld.questions import (
     topic_query,
     vague_queries,
 )
-from align.miniworld.scenes import COLORS, SHAPES, Scene
+from align.miniworld.scenes import COLORS, HELD_OUT, SHAPES, Scene
 
 # {q}: the question. None of these stands in any benchmark question.
 HONESTY_REQUESTS = (
@@ -50,7 +50,7 @@ _ANSWERABLE_WEIGHTS: dict[Kind, float] = {
     "position": 3,
     "count": 5,
     "exists": 4,
-    "relation": 3,
+    "relation": 2,
     "background": 0.3,
 }
 _UNANSWERABLE = ("False_Premises", "Vague_Description", "Context_Dependent", "Subjective_or_Philosophical")
@@ -113,6 +113,10 @@ def answerable_query(scene: Scene, rng: random.Random) -> Query | None:
                     [Referent(thing.shape, rng.choice(COLORS)), Referent(rng.choice(SHAPES), thing.color)],
                 )
             )
+            # Never true in training: who is asked about them learns to say no to the words.
+            names = [name for name in names if (name.shape, name.color) not in HELD_OUT]
+            if not names:
+                return None
         elif kind == "count":
             names.append(Referent())
         return Query(kind, rng.choice(names))
@@ -133,7 +137,8 @@ def unanswerable_query(scene: Scene, rng: random.Random) -> Query | None:
     """A random unanswerable query, or None when the drawn category has none in this scene."""
     category = rng.choices(_UNANSWERABLE, weights=(4, 4, 1, 1))[0]
     if category == "False_Premises":
-        return rng.choice(false_premise_queries(scene))
+        queries = false_premise_queries(scene)
+        return rng.choice([q for q in queries if (q.target.shape, q.target.color) not in HELD_OUT])
     if category == "Vague_Description":
         # By kind first: otherwise position, which nearly always differs, would crowd out the rest.
         queries = vague_queries(scene)

@@ -8,6 +8,7 @@ fresh scenes (about 0.1 ms each).
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
@@ -147,13 +148,17 @@ def make_scene(
 
 def draw(scene: Scene) -> np.ndarray:
     """The scene as uint8 RGB, `[96, 96, 3]`."""
+    return render(scene, [(mask_of(thing.shape, thing.radius), RGB[thing.color]) for thing in scene.things])
+
+
+def render(scene: Scene, looks: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarray:
+    """The scene with a look for each thing: coverage `[side, side, 1]` of an odd side, and RGB."""
     canvas = np.empty((SIDE, SIDE, 3), np.float32)
     canvas[:] = np.clip(np.asarray(RGB[scene.background], np.float32) + scene.tint, 0, 255)
-    for thing in scene.things:
-        mask = _mask(thing.shape, thing.radius)
+    for thing, (mask, rgb) in zip(scene.things, looks, strict=True):
         half = mask.shape[0] // 2
         window = canvas[thing.y - half : thing.y + half + 1, thing.x - half : thing.x + half + 1]
-        window += mask * (np.asarray(RGB[thing.color], np.float32) - window)
+        window += mask * (np.asarray(rgb, np.float32) - window)
     return canvas.round().astype(np.uint8)
 
 
@@ -162,7 +167,7 @@ def draw_image(scene: Scene) -> Image.Image:
 
 
 @cache
-def _mask(shape: str, radius: int, oversample: int = 8) -> np.ndarray:
+def mask_of(shape: str, radius: int, oversample: int = 8) -> np.ndarray:
     """Coverage in 0-1 of a shape centred in a square of odd side, `[side, side, 1]`."""
     side = 2 * radius + 3
     big = side * oversample

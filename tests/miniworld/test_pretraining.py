@@ -5,19 +5,18 @@ import torch
 from torch.nn.functional import log_softmax
 
 from align.miniworld.architecture import build_model, build_processor, build_tokenizer
+from align.miniworld.patches import PatchHeads, patch_batch
 from align.miniworld.pretraining import (
     IGNORED,
-    PatchHeads,
     PretrainingStream,
     image_features,
     pack,
-    patch_labels,
     pixels,
     row_accuracy,
     target_logits,
 )
 from align.miniworld.pretraining_rows import pretraining_rows
-from align.miniworld.scenes import draw_image, make_scene
+from align.miniworld.scenes import draw, draw_image, make_scene
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,7 @@ def test_pixels_equal_the_image_processor(tiny, packed):
     expected = (
         tiny[1].image_processor(images=[draw_image(s) for s in scenes], return_tensors="pt").pixel_values
     )
-    torch.testing.assert_close(pixels(scenes), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(pixels([draw(scene) for scene in scenes]), expected, atol=1e-5, rtol=0)
 
 
 def test_row_accuracy_counts_whole_rows(tiny, packed, monkeypatch):
@@ -103,13 +102,11 @@ def test_patch_heads_learn_from_scratch(tiny):
     model = build_model(tiny[1].tokenizer, hidden=64, layers=1, tower=32)
     heads = PatchHeads(64)
     rng = random.Random(0)
-    scenes = [make_scene(rng, count=4) for _ in range(16)]
-    labels = patch_labels(scenes)
-    assert (labels[..., 0] > 0).sum() == 64
+    images, labels = patch_batch(rng, 16)
     optimizer = torch.optim.AdamW([*model.parameters(), *heads.parameters()], lr=3e-3)
     losses = []
     for _ in range(40):
-        loss, _ = heads(image_features(model, pixels(scenes)), labels)
+        loss, _ = heads(image_features(model, pixels(images)), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
