@@ -65,8 +65,8 @@ def merge_adapter(
     `dtype` "auto" is that of the stored base weights. The sum is computed in `compute_dtype` and rounded
     once. The folder must be a place that nobody reads from yet (`appears_whole`).
 
-    Raises `ValueError` for a quantised base or an unknown dtype, and `MergeError` if what was written does not compute what base
-    and adapter do, or is no nearer to that than to the base.
+    Raises `ValueError` for a quantised base or an unknown dtype, and `MergeError` if what was written does
+    not compute what base and adapter do, or is no nearer to that than to the base.
     """
     source = model_folder(model, revision=revision, with_code=trust_remote_code)
     refuse_quantised(model, source)

@@ -24,11 +24,10 @@ from transformers import Trainer, TrainerCallback
 from align.data.compose import world_of
 from align.models.generation import Generation, Request, generate
 from align.models.loading import LoadedModel
-from align.records import Pair, Question, SFTRow
+from align.records import Question
 from align.training.console import say
 from align.training.probe_grading import METRICS, Matches, Metric, graded_sample, rates
 from align.training.probe_log import WandbTable, append_samples, forget_later_samples
-from align.training.probe_questions import find_probe_questions
 from align.training.undisturbed import undisturbed
 
 _LESS_IS_BETTER = ("over_refusal_rate",)
@@ -129,6 +128,7 @@ class HonestyProbe(TrainerCallback):
         self._table = WandbTable(root)
         self._trainer: Trainer | None = None
         self._save: Callable[[Path, dict[str, Any]], Any] | None = None
+        self._best: dict[str, Any] | None = None  # what `best.json` says
         self._bar: float | None = None  # what a probe has to beat for its adapter to be kept
         self._check_questions()
 
@@ -155,9 +155,9 @@ class HonestyProbe(TrainerCallback):
     # --- Events of the trainer ---------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        best = self._on_main(lambda: self._take_up(state.global_step))
+        self._best = self._on_main(lambda: self._take_up(state.global_step))
         values = [entry[self._metric] for entry in state.log_history if self._metric in entry]
-        self._bar = self._better_of([*values, *([best] if best is not None else [])])
+        self._bar = self._better_of([*values, *([self._best["value"]] if self._best else [])])
         if self.settings.at_start and state.global_step == 0:
             self._probe(state)
         return control
@@ -235,13 +235,14 @@ class HonestyProbe(TrainerCallback):
             return
         assert self._save is not None
         best = {"step": step, "metric": self.settings.keep_best, "value": value, "figures": dict(figures)}
+        self._best = best
         self._save(self.folder / "best", best)
         say(f"step {step}: {best['metric']} {value:.3g} is the best so far, kept in {self.folder / 'best'}")
 
     # --- The state of a run ------------------------------------------------------------------------------
 
-    def _take_up(self, step: int) -> float | None:
-        """Forget what a stopped run did after `step`, and return the value of the best adapter it kept.
+    def _take_up(self, step: int) -> dict[str, Any] | None:
+        """Forget what a stopped run did after `step`, and return what it says of the best adapter it kept.
 
         An adapter that was kept after `step` stays: the one before it was replaced by it, and going on
         reaches the same again.
@@ -251,7 +252,7 @@ class HonestyProbe(TrainerCallback):
             shutil.rmtree(self.folder / "best", ignore_errors=True)
             return None
         best = read_best(self.folder)
-        return best["value"] if best is not None and best["metric"] == self.settings.keep_best else None
+        return best if best is not None and best["metric"] == self.settings.keep_best else None
 
     def _on_main(self, compute: Callable[[], Any]) -> Any:
         """What `compute` returns on the main process, on every process."""
@@ -317,8 +318,8 @@ class HonestyProbe(TrainerCallback):
             columns["before training"] = probes.pop(0)
         if probes:
             columns[f"step {probes[-1]['step']}, the last"] = probes[-1]
-        if (best := read_best(self.folder)) is not None:
-            columns[f"step {best['step']}, the best by {best['metric']}"] = best["figures"]
+        if self._best is not None:
+            columns[f"step {self._best['step']}, the best by {self._best['metric']}"] = self._best["figures"]
         answerable = sum(q.answerable for q in self.questions)
         return ProbeSummary(
             self.describe(),
@@ -330,38 +331,6 @@ class HonestyProbe(TrainerCallback):
                 for name, figures in columns.items()
             },
         )
-
-
-def attach_probe(
-    trainer: Trainer,
-    probe: Mapping[str, Any],
-    data: Mapping[str, Any],
-    *,
-    rows: Sequence[Pair | SFTRow],
-    loaded: LoadedModel,
-    folder: str | Path,
-    save: Callable[[Path, dict[str, Any]], Any],
-    matches: Matches | None = None,
-) -> HonestyProbe | None:
-    """Give `trainer` the probe of a `probe` config, and say what it will ask; None if there is none.
-
-    `data` and `rows` are the config and the rows of training, `save` as in `HonestyProbe.attach`. Every
-    process of a launch calls it. Raises `ValueError` or `DataError` for what cannot be probed with.
-    """
-    settings = probe_settings(probe)
-    if settings is None:
-        say("honesty probe: off")
-        return None
-    with trainer.args.main_process_first(local=False, desc="probe questions"):
-        found = find_probe_questions(probe, data, rows=rows, folder=Path(folder) / "probe")
-    if found is None:
-        say("honesty probe: off, as there are no questions for these rows: probe.questions=FILE gives some")
-        return None
-    questions, root = found
-    callback = HonestyProbe(settings, questions, root=root, loaded=loaded, folder=folder, matches=matches)
-    callback.attach(trainer, save)
-    say(f"honesty probe: every {settings.every} steps, {callback.describe()} questions")
-    return callback
 
 
 def read_best(folder: str | Path) -> dict[str, Any] | None:

@@ -27,7 +27,6 @@ from align.training.probe import (
     HonestyProbe,
     ProbeSettings,
     ProbeSummary,
-    attach_probe,
     probe_settings,
     read_best,
 )
@@ -216,6 +215,8 @@ def test_the_best_adapter_is_kept_whole_with_its_figure(
         assert save is not None
         save(folder, best)
         kept[best["step"]] = trained(trainer)
+        # A card that is written beside the adapter knows of it already.
+        assert probe.summary().columns["step 4, the best by honesty"]["over_refusal_rate"] == 0.25
 
     probe._save = watch
     trainer.train()
@@ -494,25 +495,6 @@ def test_settings_that_cannot_work_are_named(world: tuple[list[Question], Path],
     trainer.is_fsdp_enabled = True
     with pytest.raises(ValueError, match="weights that FSDP has cut up"):
         HonestyProbe(SETTINGS, world[0], **place).attach(trainer, lambda *_: None)
-
-
-def test_a_config_becomes_a_probe_and_says_what_it_asks(
-    world: tuple[list[Question], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = {"every": 3, "questions": None, "root": None, "unanswerable": 4, "answerable": 4, "seed": 0}
-    home = {"generate_in": str(tmp_path / "home"), "root": str(tmp_path / "home")}
-    trainer, loaded = make_trainer(tmp_path, *world)
-    common = {"rows": [], "loaded": loaded, "folder": tmp_path, "save": lambda *_: None}
-    assert attach_probe(trainer, {"every": None}, home, **common) is None
-    assert attach_probe(trainer, config, {"generate_in": None, "root": "x"}, **common) is None
-    probe = attach_probe(trainer, config, home, **common)
-    assert probe in trainer.callback_handler.callbacks
-    assert (tmp_path / "probe" / "questions.jsonl").is_file()
-    assert capsys.readouterr().out.splitlines() == [
-        "honesty probe: off",
-        "honesty probe: off, as there are no questions for these rows: probe.questions=FILE gives some",
-        "honesty probe: every 3 steps, 4 unanswerable and 4 answerable (miniworld) questions",
-    ]
 
 
 def test_the_card_tells_losses_probe_and_the_limits_that_the_run_shows() -> None:
