@@ -67,3 +67,12 @@ def test_a_specimen_is_the_same_each_time_and_nothing_of_it_is_zero(name: str) -
         assert torch.equal(weight, other), key
         assert weight.count_nonzero() == weight.numel(), key
     assert all(torch.equal(a[k], b[k]) for a, b in zip(first.prompts, again.prompts, strict=True) for k in a)
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3", "paligemma"])
+def test_marks_of_tokens_move_the_logits(name: str) -> None:
+    tiny = specimen(name)
+    prompt = tiny.prompts[1]
+    [(mark, value)] = [(key, value) for key, value in prompt.items() if key.endswith("token_type_ids")]
+    none = torch.zeros_like(value) if value.any() else torch.ones_like(value)
+    assert (logits(tiny.model, prompt) - logits(tiny.model, prompt | {mark: none})).abs().max() > 0.05
