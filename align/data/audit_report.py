@@ -31,6 +31,24 @@ def print_audit(report: Mapping[str, Any], shown: int = 10) -> None:
     say(verdict)
 
 
+def print_summary(report: Mapping[str, Any], shown: int = 10) -> None:
+    """The same in a few lines, with what the checks found; what they did not find is left out."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items())
+    row, image = report["tokens"]["row"], report["tokens"]["image"]
+    say(
+        f"audit: {report['rows']} rows ({kinds}) on {report['pictures']} images; {row['middle']} tokens in "
+        f"the middle row, {row['most']} in the longest, up to {image['most']} of them for images"
+    )
+    for finding in report["findings"]:
+        _print_problems(finding, shown)
+    if "memory_bytes" in report:
+        time, memory = report["time"], report["memory_bytes"]
+        say(
+            f"audit: about {size(memory['total'])} of memory and {duration(time['epoch_seconds'])} an epoch "
+            f"({time['steps']:,} steps) are expected"
+        )
+
+
 def duration(seconds: float) -> str:
     """In the unit that a person would choose."""
     if seconds < 90:

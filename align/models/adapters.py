@@ -10,8 +10,11 @@ from peft import LoraConfig
 from torch import nn
 
 from align.models.families import PARTS, Family, Part
+from align.models.quantization import true_size
 
 ADAPTABLE: tuple[Part, ...] = ("language_model", "projector", "vision_tower")
+
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def linear_modules(model: nn.Module, family: Family, parts: tuple[str, ...]) -> list[str]:
@@ -36,11 +39,9 @@ def lora_config(
     Names such as `q_proj` match the vision tower of most families too, so the result names modules by
     their whole path. Raises `ValueError` for what cannot work, saying why.
     """
+    refuse_lora_settings(settings, for_preference=for_preference)
     settings = dict(settings)
     parts = tuple(settings.pop("parts", None) or ("language_model",))
-    if unknown := [part for part in parts if part not in ADAPTABLE]:
-        raise ValueError(f"lora.parts: cannot adapt {', '.join(unknown)}; choose from {', '.join(ADAPTABLE)}")
-    _refuse_unsupported(settings, for_preference)
 
     every = [name for name, _ in model.named_modules()]
     available = linear_modules(model, family, parts)
@@ -73,17 +74,31 @@ def lora_config(
     return LoraConfig(target_modules=target, **{"task_type": "CAUSAL_LM", **settings})
 
 
-def _refuse_unsupported(settings: Mapping[str, Any], for_preference: bool) -> None:
+def refuse_lora_settings(settings: Mapping[str, Any], *, for_preference: bool = False) -> None:
+    """Raise `ValueError` for settings that cannot work with any model, saying why."""
+    if unknown := [part for part in settings.get("parts") or () if part not in ADAPTABLE]:
+        raise ValueError(f"lora.parts: cannot adapt {', '.join(unknown)}; choose from {', '.join(ADAPTABLE)}")
+    start = settings.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        raise ValueError(
+            f"lora.init_lora_weights={start!r} changes the base model's weights: the saved adapter would fit "
+            "no stored model, and with the adapter off the model would not be the reference. Use true, "
+            "gaussian or orthogonal"
+        )
+    if start == "eva":
+        raise ValueError(
+            "lora.init_lora_weights='eva' needs a pass over data that is not made here, and would start like "
+            "true without it. Use true, gaussian or orthogonal"
+        )
+    if settings.get("layer_replication"):
+        raise ValueError(
+            "lora.layer_replication makes another base model, which neither the reference nor the saved "
+            "adapter's user would have. Remove it"
+        )
     if for_preference and settings.get("bias", "none") != "none":
         raise ValueError(
             f"lora.bias={settings['bias']!r}: the reference model is this one with its adapter switched off, "
             "which leaves trained biases switched on. Use lora.bias=none"
-        )
-    saved = [str(name) for name in settings.get("modules_to_save") or ()]
-    if for_preference and any(name.endswith("lm_head") for name in saved):
-        raise ValueError(
-            "lora.modules_to_save holds lm_head: the preference loss multiplies by the base model's head "
-            "directly, so a trained copy of it would have no effect. Remove it"
         )
     if settings.get("target_parameters"):
         raise ValueError(
@@ -112,8 +127,7 @@ def count_parameters(model: nn.Module, family: Family) -> dict[Part, dict[str, i
     """Trainable and total parameters of each part that has any."""
     counts: dict[Part, dict[str, int]] = {part: {"trainable": 0, "total": 0} for part in PARTS}
     for name, parameter in model.named_parameters():
-        # Quantised and sharded parameters report the size of their storage here.
-        size = getattr(parameter, "ds_numel", parameter.numel())
+        size = true_size(parameter)
         row = counts[family.part_of(name)]
         row["total"] += size
         row["trainable"] += size if parameter.requires_grad else 0

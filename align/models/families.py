@@ -19,6 +19,7 @@ Part = Literal["vision_tower", "projector", "language_model", "head", "other"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 _PEFT_PREFIX = "base_model.model."
+_EXAMPLE = "'+model.parts={vision_tower:[model.x],projector:[model.y],language_model:[model.z]}'"
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,15 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_of(model: PreTrainedModel | PeftModel, paths: Mapping[str, Sequence[str]] | None = None) -> Family:
-    """The family of a model, from `paths` if given, else from the table by `model.config.model_type`.
+def family_named(
+    model_type: str, paths: Mapping[str, Sequence[str]] | None = None, *, how: str = ""
+) -> Family:
+    """A family from `paths` if given, else from the table.
 
-    Raises `ValueError` when the family is not in the table, or when a path names nothing in the model;
-    the message lists the model's own modules and says how to name the parts.
+    Raises `ValueError` for a family that is not in the table, and for paths of unknown or missing parts.
+    `how` ends the message: it says how to name the parts.
     """
-    model_type = str(model.config.model_type)
+    how = how or f"Name its parts with {_EXAMPLE}"
     if paths is not None:
         known = {f.name for f in fields(Family)} - {"name"}
         if unknown := sorted(set(paths) - known):
@@ -98,14 +101,20 @@ def family_of(model: PreTrainedModel | PeftModel, paths: Mapping[str, Sequence[s
                 f"model.parts: unknown part(s) {', '.join(unknown)}; choose from {sorted(known)}"
             )
         if missing := sorted(known - {"head"} - set(paths)):
-            raise ValueError(f"model.parts: {', '.join(missing)} not named. {_how_to_name(model)}")
-        family = Family(model_type, **{part: tuple(names) for part, names in paths.items()})
-    elif model_type in FAMILIES:
-        family = FAMILIES[model_type]
-    else:
-        raise ValueError(
-            f"model family {model_type!r} is not in the table ({', '.join(FAMILIES)}). {_how_to_name(model)}"
-        )
+            raise ValueError(f"model.parts: {', '.join(missing)} not named. {how}")
+        return Family(model_type, **{part: tuple(names) for part, names in paths.items()})
+    if model_type not in FAMILIES:
+        raise ValueError(f"model family {model_type!r} is not in the table ({', '.join(FAMILIES)}). {how}")
+    return FAMILIES[model_type]
+
+
+def family_of(model: PreTrainedModel | PeftModel, paths: Mapping[str, Sequence[str]] | None = None) -> Family:
+    """The family of a model, from `paths` if given, else from the table by `model.config.model_type`.
+
+    Raises `ValueError` when the family is not in the table, or when a path names nothing in the model;
+    the message lists the model's own modules and says how to name the parts.
+    """
+    family = family_named(str(model.config.model_type), paths, how=_how_to_name(model))
     names = {name.removeprefix(_PEFT_PREFIX) for name, _ in model.named_modules()}
     names |= {name.removeprefix(_PEFT_PREFIX) for name, _ in model.named_parameters()}
     # A family's optional parts, such as a row separator that only some of its models learn, may be absent.
@@ -123,7 +132,4 @@ def _how_to_name(model: nn.Module) -> str:
     inner = getattr(model, "model", model)
     prefix = "model." if inner is not model else ""
     children = [f"{prefix}{name}" for name, _ in inner.named_children()]
-    return (
-        f"This model has {', '.join(children)}. Name its parts with "
-        "'+model.parts={vision_tower:[model.x],projector:[model.y],language_model:[model.z]}'"
-    )
+    return f"This model has {', '.join(children)}. Name its parts with {_EXAMPLE}"

@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from peft import PeftModel
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 
 from align import miniworld
+from align.models.families import family_named
+from align.models.pixels import set_pixel_budget
+from align.models.quantization import quantization_config, refuse_second_quantization
 from align.run import content_digest
 
 TINY = "tiny_vlm"
+REFERENCE_ADAPTER = "reference"
 
 _MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 _ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"]
@@ -30,8 +43,8 @@ _ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"]
 class LoadedModel:
     """A model ready for use. `name` is the reference it was asked for by.
 
-    `digest` is 16 hex digits that change with the content of the base weights or of the adapter, and
-    with nothing else: what caches and records are keyed by.
+    `digest` is 16 hex digits that change with the content of the stored base weights or of the adapter, and
+    with nothing else: what records are keyed by. Quantisation and the pixel budget are in the configurations.
     """
 
     model: PreTrainedModel | PeftModel
@@ -46,7 +59,7 @@ class LoadedModel:
 
 
 def load_model(
-    model: str,
+    name: str,
     adapter: str | Path | None = None,
     *,
     dtype: str = "auto",
@@ -54,34 +67,88 @@ def load_model(
     attn_implementation: str | None = None,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
+    quantization: str | None = None,
+    max_pixels: int | None = None,
     trainable_adapter: bool = False,
+    with_reference: bool = False,
 ) -> LoadedModel:
-    """Load `model`: "tiny_vlm" (the embedded one), a hub id, or a local folder.
+    """Load `name`: "tiny_vlm" (the embedded one), a hub id, or a local folder.
 
-    `dtype` "auto" keeps the dtype of the stored weights on an accelerator and takes float32 on the CPU,
-    where half precision is slower and less exact; otherwise the name of a torch dtype. `device` "auto" is
-    the first CUDA device if there is one, else the CPU. `attn_implementation` None leaves the choice to
-    transformers. `revision` is a hub revision of the model. The adapter is a local folder or a hub id;
-    `trainable_adapter` loads it so that training can go on from it.
+    Args:
+        adapter: a local folder or a hub id.
+        dtype: the name of a torch dtype; "auto" keeps that of the stored weights on an accelerator and takes
+            float32 on the CPU, where half precision is slower and less exact.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        attn_implementation: None leaves the choice to transformers.
+        revision: of a model on the hub.
+        parts: module paths of the parts, for a family that is not in the table; used by `quantization`.
+        quantization: "4bit" for NF4 weights in the language model (`align.models.quantization`). They compute
+            in `dtype`, which the other weights have.
+        max_pixels: of one image (`align.models.pixels`); None leaves it to the model's processor.
+        trainable_adapter: training goes on from the adapter.
+        with_reference: also load it a second time, frozen, as `REFERENCE_ADAPTER` (`add_reference`).
 
     The model is in eval mode. Raises `FileNotFoundError` when there are no safetensors weights, and
-    `ValueError` for an unknown dtype.
+    `ValueError` for an unknown dtype and for settings that the model does not allow, before its weights are
+    read.
     """
+    if with_reference and (adapter is None or not trainable_adapter):
+        raise ValueError(
+            "with_reference: only an adapter that is trained further has a frozen copy of itself"
+        )
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    folder = model_folder(model, revision=revision, with_code=trust_remote_code)
+    number_type = _dtype(dtype, place)
+    folder = model_folder(name, revision=revision, with_code=trust_remote_code)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    how: dict[str, Any] = {}
+    if quantization is not None:
+        refuse_second_quantization(quantization, config)
+        family = family_named(str(config.model_type), parts)
+        compute = _stored_dtype(config) if number_type == "auto" else number_type
+        how["quantization_config"] = quantization_config(quantization, family, compute)
+    in_place = quantization is not None or getattr(config, "quantization_config", None) is not None
+    if in_place:
+        if place.type == "cuda" and place.index is None:
+            place = torch.device("cuda", torch.cuda.current_device())
+        how["device_map"] = {"": place}  # quantised where it is to stay
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if max_pixels is not None:
+        set_pixel_budget(processor, config, max_pixels)
     network: Any = AutoModelForImageTextToText.from_pretrained(
         folder,
-        dtype=_dtype(dtype, place),
+        config=config,
+        dtype=number_type,
         attn_implementation=attn_implementation,
         use_safetensors=True,
         trust_remote_code=trust_remote_code,
+        **how,
     )
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
     if adapter is not None:
         network = PeftModel.from_pretrained(network, adapter_folder(adapter), is_trainable=trainable_adapter)
-    digest = reference_digest(model, adapter, revision=revision)
-    network = network.to(place).eval()
-    return LoadedModel(network, processor, model, digest, None if adapter is None else str(adapter))
+    digest = reference_digest(name, adapter, revision=revision)
+    if not in_place:
+        network = network.to(place)
+    if adapter is not None and with_reference:
+        add_reference(network, adapter)
+    return LoadedModel(network.eval(), processor, name, digest, None if adapter is None else str(adapter))
+
+
+def add_reference(model: PeftModel, adapter: str | Path) -> None:
+    """Load the adapter that `model` trains a second time, frozen, under the name `REFERENCE_ADAPTER`.
+
+    It stands for the model as it was before training. From then on `model.save_pretrained` writes the trained
+    adapter only, unless told otherwise.
+    """
+    trained = str(model.active_adapter)
+    place = str(next(model.parameters()).device)
+    training = model.training
+    model.load_adapter(str(adapter_folder(adapter)), REFERENCE_ADAPTER, torch_device=place)
+    # Loading a frozen adapter freezes the active one too.
+    model.set_adapter(trained)
+    model.train(training)
+    # The trainer's checkpoints would hold a copy each.
+    model.save_pretrained = partial(model.save_pretrained, selected_adapters=[trained])  # type: ignore[method-assign]
 
 
 def model_folder(model: str, *, revision: str | None = None, with_code: bool = False) -> Path:
@@ -164,3 +231,9 @@ def _dtype(name: str, place: torch.device) -> Any:
     if not isinstance(dtype, torch.dtype):
         raise ValueError(f"dtype {name!r} is not a torch dtype: use auto, float32, bfloat16 or float16")
     return dtype
+
+
+def _stored_dtype(config: PreTrainedConfig) -> torch.dtype:
+    """The dtype that a model's configuration names for its weights; bfloat16 if it names none."""
+    stored = config.dtype or config.get_text_config().dtype or torch.bfloat16
+    return getattr(torch, stored) if isinstance(stored, str) else stored

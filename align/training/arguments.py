@@ -1,46 +1,53 @@
-"""TRL's training arguments from a config, with what depends on the machine filled in."""
+"""Training arguments from a config, with what depends on the machine filled in."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from accelerate.utils import parse_flag_from_env
 from transformers import TrainingArguments
 
-A = TypeVar("A", bound=TrainingArguments)
+_ELSEWHERE = {
+    "output_dir": "out",
+    "seed": "seed",
+    "report_to": "tracking.report_to",
+    "loss_type": "losses, a mapping of terms, or method=...",
+    "loss_weights": "losses.<term>.weight",
+    "beta": "losses.<term>.beta",
+    "label_smoothing": "losses.<term>.label_smoothing",
+    "precompute_ref_log_probs": "reference.cache",
+    "completion_only_loss": "nothing: the loss always falls on completions only",
+    "max_length": "data.max_tokens: rows are never cut, since a cut prompt loses image tokens; longer ones "
+    "are reported before training starts",
+}
+"""What TRL takes as training arguments, or a reader would expect here, and where it is said."""
+
+_IGNORED = ("label_smoothing_factor", "use_liger_kernel", "include_for_metrics", "jit_mode_eval")
 
 
 def training_arguments(
-    kind: type[A], settings: Mapping[str, Any], *, folder: str | Path, seed: int, report_to: Any
-) -> A:
-    """Build `DPOConfig` or `SFTConfig` from `settings`, any of its arguments by name.
+    settings: Mapping[str, Any], *, folder: str | Path, seed: int, report_to: Any
+) -> TrainingArguments:
+    """Build `TrainingArguments` from `settings`, any of its arguments by name.
 
     Filled in where `settings` leaves them out or null: `bf16` (on where a GPU supports it, off elsewhere),
     `dataloader_num_workers` (four where a GPU waits for images, none on a CPU, whose cores the model needs:
-    one worker measured no faster), `dataloader_pin_memory`, and `use_cpu` where there is no accelerator. Rows
-    are never cut: `max_length` must stay null.
+    one worker measured no faster), `dataloader_pin_memory`, and `use_cpu` where there is no accelerator.
 
     Raises `TypeError` for an unknown name, as the dataclass itself does, and `ValueError` for a setting that
     would be ignored or would break training.
     """
     values = {key: value for key, value in settings.items() if value is not None}
-    for fixed, instead in (("output_dir", "out"), ("seed", "seed"), ("report_to", "tracking.report_to")):
-        if fixed in values:
-            raise ValueError(f"trainer.{fixed} is set by {instead}=...: use that")
-    if values.pop("max_length", None) is not None:
-        raise ValueError(
-            "trainer.max_length: rows are never cut, since a cut prompt loses image tokens. Leave it null; "
-            "rows longer than data.max_tokens are reported before training starts"
-        )
-    for ignored in ("padding_free", "precompute_ref_log_probs", "packing"):
-        if values.get(ignored):
-            raise ValueError(
-                f"trainer.{ignored} is not available for rows with images in TRL 1.16: remove it"
-            )
+    for name, instead in _ELSEWHERE.items():
+        if name in values:
+            raise ValueError(f"trainer.{name} is set by {instead}")
+    for name in _IGNORED:
+        if values.get(name):
+            raise ValueError(f"trainer.{name} has no effect on this trainer's losses: remove it")
     if values.get("resume_from_checkpoint"):
         raise ValueError(
             "trainer.resume_from_checkpoint: use resume=true, which takes the newest whole checkpoint"
@@ -61,7 +68,8 @@ def training_arguments(
     if values["dataloader_num_workers"]:
         values.setdefault("dataloader_persistent_workers", True)
     values |= {"output_dir": str(Path(folder) / "checkpoints"), "seed": seed, "report_to": report_to}
-    arguments = kind(max_length=None, **values)  # type: ignore[call-arg]
+    values["remove_unused_columns"] = False  # rows are read by the collator
+    arguments = TrainingArguments(**values)
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if arguments.world_size != launched:
         raise ValueError(

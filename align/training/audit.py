@@ -45,7 +45,7 @@ from align.training.placeholders import mismatch, process_prompt
 
 _NO_LENGTHS = RowLengths([], [], [])
 EFFICIENCY = 0.5
-"""Share of a matrix product's rate that a training step reaches; see `Planned`."""
+"""Share of a matrix product's rate that a training step is taken to reach."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ def audit_rows(
     kept = [row for row, fit in zip(rows, fits, strict=True) if fit]
     kept_lengths = lengths.where(fits)
 
-    checked, placeholders, parameters, memory, time_ = 0, [], None, None, None
+    checked, parameters, memory, time_ = 0, None, None, None
+    placeholders: list[Problem] = []
     if planned is not None:
         parameters = count_parameters(planned.model, planned.family)
         if kept:

@@ -121,7 +121,7 @@ class Collator:
 
     def _process(self, prompts: list[str], images: list[list[Image.Image]] | None) -> Mapping[str, Tensor]:
         given = {"images": images} if images is not None else {}
-        return self.processor(
+        inputs = self.processor(
             text=prompts,
             padding=True,
             padding_side="right",
@@ -129,6 +129,8 @@ class Collator:
             return_tensors="pt",
             **given,
         )
+        # PaliGemma's processor adds labels, with nothing in them for a prompt.
+        return {name: value for name, value in inputs.items() if name != "labels"}
 
 
 def crop(image: Image.Image, rng: random.Random) -> Image.Image:

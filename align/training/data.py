@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
 from peft import PeftModel
 from PIL import Image
-from torch import nn
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, ProcessorMixin, Trainer
+from transformers import PreTrainedModel, ProcessorMixin
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from align.data.images import inspect_images, open_image
@@ -26,7 +23,6 @@ from align.records import DataError, Pair, Problem, SFTRow, read_records
 R = TypeVar("R", Pair, SFTRow)
 
 _ORIENTATION = 0x0112  # EXIF tag
-_PROVEN_SHAPES = 4  # image shapes that go through the model once before training
 
 
 def find_rows(data: Mapping[str, Any], which: str) -> Path:
@@ -181,52 +177,8 @@ def longest_context(model: PreTrainedModel | PeftModel) -> int:
     return int(limit)
 
 
-def prove_rows_run(trainer: Trainer, training: TrainingRows[R]) -> int:
-    """Run the longest row of several image shapes through the trainer's collator and model, no gradients.
-
-    A placeholder that has no image feature, or a feature without a placeholder, makes the model raise; here
-    that happens before training and with the row's name. Returns how many rows were run; 0 when the
-    weights are sharded, which cannot run outside the training loop. Raises `DataError`.
-    """
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-        return 0
-    rows, lengths, shapes = training.rows, training.lengths.tokens, training.lengths.shapes
-    longest: dict[Any, int] = {}
-    for index, (length, shape) in enumerate(zip(lengths, shapes, strict=True)):
-        if shape not in longest or length > lengths[longest[shape]]:
-            longest[shape] = index
-    chosen = sorted(longest.values(), key=lambda index: -lengths[index])[:_PROVEN_SHAPES]
-    model: Any = trainer.model
-    dataset: Any = trainer.train_dataset
-    collate: Any = trainer.data_collator
-    with torch.no_grad(), trainer.accelerator.autocast(), _eval_mode(model):
-        for index in chosen:
-            try:
-                batch = collate([dataset[index]])
-                batch = trainer._prepare_inputs({k: v for k, v in batch.items() if k != "completion_mask"})
-                model(**{k: v for k, v in batch.items() if k != "labels"}, use_cache=False)
-            except ValueError as error:
-                problem = Problem(
-                    file="training data",
-                    row_id=rows[index].question_id,
-                    message=f"row {rows[index].question_id} does not go through the model: {error}",
-                )
-                raise DataError([problem]) from error
-    return len(chosen)
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
 def row_texts(row: Pair | SFTRow, processor: ProcessorMixin) -> tuple[str, list[str]]:
-    """The prompt of a row in the chat template, and its completions with their end; a pair's chosen side first."""
+    """A row's prompt in the chat template, and its completions with their end; a pair's chosen side first."""
     sides = (
         {"chosen": row.chosen, "rejected": row.rejected}
         if isinstance(row, Pair)

@@ -26,11 +26,11 @@ Memory, at the end of the forward pass or soon after, with B of the longest rows
 Not in it: Python and its libraries (about 0.6 GiB on a CPU), the CUDA context, and what the allocator wastes.
 
 Time: forward FLOPs of a token are 2 N (N the weights of the linear layers that it passes) and 4 T q L for
-attention, whose mask is dense. A step does forward and backward for activations (2 forwards), the gradients
-of weights when all are trained (+1), the recomputation under gradient checkpointing (+1). A frozen tower runs
-once. Reference log-probs cost one forward of the data set more, in the first epoch. FLOPs over the rate of a
-matrix product of this shape on this device is the time if nothing else took any; `efficiency` is the share of
-that rate that training steps reach.
+attention, whose mask is dense. A step does forward and backward for activations (2 forwards; 3 of attention),
+the gradients of weights when all are trained (+1), the recomputation under gradient checkpointing (+1). A
+frozen tower runs once. Reference log-probs cost one forward of the data set more, in the first epoch. FLOPs
+over the rate of a matrix product of this shape on this device is the time if nothing else took any;
+`efficiency` is the share of that rate that training steps reach.
 """
 
 from __future__ import annotations
@@ -222,21 +222,21 @@ def estimate_time(
             "0 and at most 1"
         )
     tokens = sum(row.total for row in rows)
-    forward = 2.0 * shape.language_weights * tokens + 4.0 * shape.heads_width * shape.layers * sum(
-        row.total**2 for row in rows
-    )
+    linear = 2.0 * shape.language_weights * tokens
+    attention = 4.0 * shape.heads_width * shape.layers * sum(row.total**2 for row in rows)
     head = 2.0 * shape.hidden * shape.vocabulary * sum(row.completion for row in rows)
     tower = 2.0 * shape.tower_weights * sum(row.patches for row in rows)
     backward = 1 if shape.adapter else 2
     again = 1 if plan.gradient_checkpointing else 0
     tower_trains = bool({"vision_tower", "projector"} & set(shape.trains))
     flops = (
-        forward * (1 + backward + again)
+        linear * (1 + backward + again)
+        + attention * (3 + again)  # neither factor of its products is a constant
         + head * (1 + backward)
         + tower * (1 + (backward if tower_trains else 0))
     )
     rate = flop_rate * efficiency * plan.processes
-    reference = (forward + head + tower) / rate if plan.needs_reference else 0.0
+    reference = (linear + attention + head + tower) / rate if plan.needs_reference else 0.0
     batch = plan.batch * plan.accumulation * plan.processes
     return TimeEstimate(
         epoch_seconds=flops / rate,

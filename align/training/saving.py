@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from transformers import Trainer
 
 from align.records import write_json
@@ -32,7 +33,7 @@ _MANY_REFUSED = 0.1
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def save_adapter(
+def save_trained(
     trainer: Trainer,
     folder: str | Path,
     *,
@@ -40,7 +41,8 @@ def save_adapter(
     card: str,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `folder` (adapter weights, their config, README.md), for `PeftModel.from_pretrained`.
+    """Write `folder`: adapter weights, their config and README.md, for `PeftModel.from_pretrained`; of a
+    model that was trained in full, its weights and processor, for `load_model`.
 
     Every process of a launch must call it, since sharded weights are gathered from all of them; only the
     main one writes. The folder appears under its name once it is complete, in place of an earlier one.
@@ -55,11 +57,14 @@ def save_adapter(
         shutil.rmtree(complete, ignore_errors=True)
         complete.mkdir(parents=True)
         # The trainer adds a pickle of its arguments, which nobody should have to trust.
-        for name in _KEPT:
+        adapter = isinstance(trainer.model, PeftModel)
+        names = _KEPT if adapter else [path.name for path in gathered.iterdir() if path.suffix != ".bin"]
+        for name in names:
             shutil.copy2(gathered / name, complete / name)
-        config = json.loads((complete / "adapter_config.json").read_text(encoding="utf-8"))
-        config["base_model_name_or_path"] = base
-        (complete / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if adapter:
+            config = json.loads((complete / "adapter_config.json").read_text(encoding="utf-8"))
+            config["base_model_name_or_path"] = base
+            write_json(complete / "adapter_config.json", config)
         (complete / "README.md").write_text(card, encoding="utf-8")
         for name, content in (extra or {}).items():
             write_json(complete / name, content)
@@ -90,31 +95,36 @@ def model_card(
     parameters: str,
     losses: Mapping[str, Mapping[str, Any]] | None = None,
     probe: ProbeSummary | None = None,
+    adapter: bool = True,
 ) -> str:
-    """The adapter's README.md: what it was trained on and how, what training showed, and its limits.
+    """The README.md: what was trained on and how, what training showed, and its limits.
 
-    `losses` are the terms of the loss with their settings; `probe` is what the honesty probe saw.
+    `adapter` is False for weights that were trained in full; `losses` are the terms of the loss with their
+    settings; `probe` is what the honesty probe saw.
     """
-    shown = ("loss", "train_loss", "rewards/accuracies", "rewards/margins", "mean_token_accuracy")
-    shown += ("logps/token", "epoch", "peak_memory_mib")
+    shown = ["loss", "train_loss", "rewards/accuracies", "rewards/margins", "logps/token", "epoch"]
+    shown += ["peak_memory_mib"]
     rows = [f"| {name} | {figures[name]:.4g} |" for name in shown if name in figures]
     lines = [
         "---",
         *([f"base_model: {base}"] if "/" in base and not Path(base).exists() else []),
-        "library_name: peft",
-        f"tags: [lora, vision-language, honesty, {method.split()[0].lower()}]",
+        f"library_name: {'peft' if adapter else 'transformers'}",
+        f"tags: [{'lora, ' if adapter else ''}vision-language, honesty, {method.split()[0].lower()}]",
         "---",
-        f"# LoRA adapter for `{base}`, trained with {method}",
+        f"# {'LoRA adapter for' if adapter else 'Weights of'} `{base}`, trained with {method}",
         "",
         "Made to say what an image cannot answer, and why, and to go on answering what it can.",
         "",
         "```python",
         "from align.models.loading import load_model",
-        f'loaded = load_model("{base}", adapter="path/to/this/folder")',
+        f'loaded = load_model("{base}", adapter="path/to/this/folder")'
+        if adapter
+        else 'loaded = load_model("path/to/this/folder")',
         "```",
         "",
         "## Base",
-        f"`{base}`, weights digest `{base_digest}`. The adapter fits these weights and no others.",
+        f"`{base}`, weights digest `{base_digest}`."
+        + (" The adapter fits these weights and no others." if adapter else ""),
         "",
         "## Data",
         *[f"- {key}: {value}" for key, value in data.items()],

@@ -22,6 +22,7 @@ from transformers import ProcessorMixin, Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from align.models.families import Family
+from align.models.loading import REFERENCE_ADAPTER
 from align.records import Pair, SFTRow
 from align.training.attention import why_not_shared
 from align.training.collating import Collator, Example, RowDataset
@@ -29,8 +30,6 @@ from align.training.completions import completion_logps, one_look
 from align.training.losses import LossTerms, PairLogps, gate_for
 from align.training.sequences import SequenceBatch
 from align.training.undisturbed import undisturbed
-
-REFERENCE_ADAPTER = "reference"
 
 
 class CompletionTrainer(Trainer):
@@ -63,14 +62,15 @@ class CompletionTrainer(Trainer):
         shared: bool | None = None,
         **others: Any,
     ) -> None:
-        self.bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+        bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+        self.bare = bare
         self.family = family
         self.not_shared = why_not_shared(self.bare)
         if shared and self.not_shared:
             raise ValueError(f"sequences=shared is not possible for {family.name}: {self.not_shared}")
         if shared is False:
             self.not_shared = "sequences=separate asks for it"
-        text = self.bare.config.get_text_config()
+        text = bare.config.get_text_config()
         self.pack = text._attn_implementation == "flex_attention" and family.name != "mllama"
         self._figures: dict[bool, dict[str, list[Tensor]]] = {
             True: defaultdict(list),
@@ -78,14 +78,14 @@ class CompletionTrainer(Trainer):
         }
         self.lengths = lengths
         super().__init__(
-            model=model,  # type: ignore[arg-type]
+            model=model,
             args=args,
             train_dataset=RowDataset(rows),
             eval_dataset=RowDataset(eval_rows) if eval_rows else None,
             processing_class=processor,
             **others,
         )
-        self.data_collator = Collator(
+        collator: Any = Collator(
             processor,
             data_root,
             family.name,
@@ -93,6 +93,7 @@ class CompletionTrainer(Trainer):
             corrupt=self.corrupt,
             image_always=self.sharded and any(row.images for row in rows),
         )
+        self.data_collator = collator
 
     # What a subclass says.
 
@@ -115,7 +116,8 @@ class CompletionTrainer(Trainer):
         """Summed log-probs of the completions of rows, `[C]` on the CPU, before training wraps the model."""
         model: Any = self.model
         device = self.accelerator.device
-        batch = self.data_collator(examples)
+        collate: Any = self.data_collator
+        batch = collate(examples)
         with self.accelerator.autocast(), undisturbed(model, device):
             return self.logps(model, batch["sequences"].to(device))[0].cpu()
 
@@ -150,7 +152,7 @@ class CompletionTrainer(Trainer):
         count = torch.tensor([sum(self.items(inputs) for inputs in batch_samples)], device=device)
         return self.accelerator.gather(count).sum()
 
-    def prediction_step(  # type: ignore[override]
+    def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
     ) -> tuple[Tensor, None, None]:
         inputs = self._prepare_inputs(inputs)

@@ -74,7 +74,7 @@ def test_counts_are_those_of_the_adapter(qwen: PreTrainedModel) -> None:
         ({"parts": ["tower"]}, "cannot adapt tower; choose from language_model"),
         ({"target_modules": ["q_porj"]}, "no linear layer q_porj in language_model; there are .*q_proj"),
         ({"bias": "all"}, "leaves trained biases switched on"),
-        ({"modules_to_save": ["lm_head"]}, "would have no effect"),
+        ({"init_lora_weights": "olora"}, "changes the base model's weights"),
         ({"target_parameters": ["experts.up"]}, "the vision tower included"),
     ],
 )

@@ -1,5 +1,6 @@
-"""Configs become TRL's arguments: every method, every setting, nothing ignored."""
+"""Configs become training arguments and losses: every method, every setting, nothing ignored."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,11 +9,11 @@ import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from hydra import compose, initialize_config_dir
-from trl import DPOConfig, SFTConfig
 
 import align.run  # registers the resolver that the configs use
 from align.run import to_plain
 from align.training.arguments import training_arguments, use_cpu_threads
+from align.training.losses import gate_for, parse_losses
 
 CONFIGS = str(Path(align.run.__file__).parent.parent / "configs")
 
@@ -23,31 +24,59 @@ def composed(program: str, *overrides: str) -> dict[str, Any]:
 
 
 def arguments(program: str, *overrides: str) -> Any:
-    kind = {"dpo": DPOConfig, "sft": SFTConfig}[program]
     settings = composed(program, *overrides)["trainer"] | {"use_cpu": True}
-    return training_arguments(kind, settings, folder="somewhere", seed=3, report_to="none")
+    return training_arguments(settings, folder="somewhere", seed=3, report_to="none")
 
 
-@pytest.mark.parametrize(
-    ("method", "loss_type"),
-    [
-        ("dpo_sft", ["sigmoid", "sft"]),
-        ("dpo", ["sigmoid"]),
-        ("ipo", ["ipo"]),
-        ("robust", ["robust"]),
-        ("hinge", ["hinge"]),
-        ("apo_zero", ["apo_zero"]),
-    ],
-)
+METHODS = {
+    "dpo": {"dpo"},
+    "dpo_nll": {"dpo", "nll"},
+    "ipo": {"ipo"},
+    "robust": {"robust"},
+    "hinge": {"hinge"},
+    "apo_zero": {"apo_zero"},
+    "simpo": {"simpo"},
+    "orpo": {"nll", "orpo"},
+    "mdpo": {"dpo", "mdpo_conditional", "mdpo_anchor"},
+    "mdpo_ungated": {"dpo", "mdpo_conditional", "mdpo_anchor"},
+}
+
+
+def test_every_method_has_its_file() -> None:
+    assert {file.stem for file in Path(CONFIGS, "method").glob("*.yaml")} == METHODS.keys() | {"sft"}
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("trainer", ["tiny_dpo", "gpu"])
-def test_each_method_with_each_trainer(method: str, loss_type: list[str], trainer: str) -> None:
+def test_each_method_with_each_trainer(method: str, trainer: str) -> None:
+    config = composed("dpo", f"method={method}", f"trainer={trainer}")
+    terms = parse_losses(config["losses"])
+    assert {term.name for term in terms.terms} == METHODS[method]
+    assert terms.needs_reference == (method not in ("simpo", "orpo"))
+    assert config["rows"] == "pairs"
     args = arguments("dpo", f"method={method}", f"trainer={trainer}")
-    assert args.loss_type == loss_type
-    assert args.loss_weights is None or len(args.loss_weights) == len(loss_type)
-    assert args.max_length is None
-    assert (args.label_smoothing > 0) == (method == "robust")
-    settings = composed("dpo", f"method={method}", f"trainer={trainer}")["trainer"]
-    assert args.learning_rate == settings["learning_rate"]
+    assert args.learning_rate == config["trainer"]["learning_rate"]
+
+
+def test_mdpos_gate_is_open_where_the_chosen_side_hangs_on_the_image() -> None:
+    closed = composed("dpo", "method=mdpo")["closed"]
+    asked = ["Answerable", "False_Premises", "Vague_Description", "Context_Dependent", None]
+    assert gate_for(asked, closed).tolist() == [True, True, False, False, True]
+    assert composed("dpo", "method=mdpo_ungated")["closed"] == []
+
+
+@pytest.mark.parametrize("program", ["dpo", "simpo", "orpo", "sft"])
+def test_each_program_trains_its_method(program: str) -> None:
+    config = composed(program)
+    assert config["rows"] == ("sft" if program == "sft" else "pairs")
+    assert program == "sft" or program in config["losses"]
+
+
+def test_a_term_can_be_changed_added_and_left_out() -> None:
+    losses = composed("dpo", "losses.dpo.beta=0.3", "+losses.mdpo_anchor={beta: 0.1}", "~losses.nll")[
+        "losses"
+    ]
+    assert losses == {"dpo": {"beta": 0.3, "label_smoothing": 0.0}, "mdpo_anchor": {"beta": 0.1}}
 
 
 def test_the_learning_rate_on_a_gpu_is_the_methods_own() -> None:
@@ -55,18 +84,14 @@ def test_the_learning_rate_on_a_gpu_is_the_methods_own() -> None:
     assert arguments("dpo", "trainer=gpu").learning_rate == 5e-6
 
 
-def test_sft_puts_the_loss_on_the_completion() -> None:
-    assert arguments("sft").completion_only_loss is True
-
-
 def test_any_setting_of_the_dataclass_can_be_given() -> None:
     args = arguments(
         "dpo",
         "+trainer.weight_decay=0.25",
-        "trainer.beta=0.7",
+        "+trainer.adam_beta2=0.7",
         "+trainer.accelerator_config.split_batches=true",
     )
-    assert (args.weight_decay, args.beta, args.accelerator_config.split_batches) == (0.25, 0.7, True)
+    assert (args.weight_decay, args.adam_beta2, args.accelerator_config.split_batches) == (0.25, 0.7, True)
     assert (args.seed, args.output_dir) == (3, "somewhere/checkpoints")
 
 
@@ -89,12 +114,15 @@ def test_what_depends_on_the_machine_is_filled_in() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("+trainer.max_length=512", "rows are never cut"),
-        ("+trainer.padding_free=true", "not available for rows with images"),
-        ("+trainer.precompute_ref_log_probs=true", "not available for rows with images"),
-        ("+trainer.output_dir=x", r"use that|set by out="),
-        ("+trainer.seed=5", "set by seed="),
-        ("+trainer.report_to=none", r"set by tracking\.report_to="),
+        ("+trainer.max_length=512", r"data\.max_tokens: rows are never cut"),
+        ("+trainer.beta=0.2", r"losses\.<term>\.beta"),
+        ("+trainer.loss_type=[ipo]", "method="),
+        ("+trainer.precompute_ref_log_probs=true", r"set by reference\.cache"),
+        ("+trainer.use_liger_kernel=true", "no effect"),
+        ("+trainer.label_smoothing_factor=0.1", "no effect"),
+        ("+trainer.output_dir=x", r"set by out"),
+        ("+trainer.seed=5", "set by seed"),
+        ("+trainer.report_to=none", r"set by tracking\.report_to"),
         ("+trainer.resume_from_checkpoint=x", "use resume=true"),
     ],
 )
@@ -103,13 +131,18 @@ def test_a_setting_that_would_be_ignored_is_refused(setting: str, message: str) 
         arguments("dpo", setting)
 
 
-@pytest.mark.parametrize(("name", "cpu"), [("cpu", True), ("one_gpu", False), ("ddp", False)])
-def test_accelerate_configs_are_read_without_complaint(name: str, cpu: bool) -> None:
-    config = load_config_from_file(f"{CONFIGS}/accelerate/{name}.yaml")
-    assert config.use_cpu is cpu
+@pytest.mark.parametrize("name", sorted(file.stem for file in Path(CONFIGS, "accelerate").glob("*.yaml")))
+def test_accelerate_configs_are_read_without_complaint(name: str) -> None:
+    config: Any = load_config_from_file(f"{CONFIGS}/accelerate/{name}.yaml")
+    assert config.use_cpu is (name == "cpu")
     # Two places for one setting would disagree some day: precision is the trainer's.
-    assert config.mixed_precision == "no"
-    assert (config.num_processes > 1) == (name == "ddp")
+    assert config.mixed_precision in ("no", None)
+    assert (config.num_processes > 1) == (name not in ("cpu", "one_gpu"))
+    if name.startswith("zero"):
+        file = Path(CONFIGS).parent / config.deepspeed_config["deepspeed_config_file"]
+        stage = json.loads(file.read_text())["zero_optimization"]
+        assert f"zero{stage['stage']}" in name
+        assert ("offload_optimizer" in stage) == name.endswith("_offload")
 
 
 def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +156,10 @@ def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) ->
         given.update(values)
         return SimpleNamespace(world_size=1)
 
+    monkeypatch.setattr("align.training.arguments.TrainingArguments", record)
+
     def build(**settings: Any) -> dict[str, Any]:
-        training_arguments(record, settings, folder="x", seed=0, report_to="none")  # type: ignore[type-var]
+        training_arguments(settings, folder="x", seed=0, report_to="none")
         return given
 
     assert build()["bf16"] is True

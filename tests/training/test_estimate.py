@@ -122,25 +122,25 @@ def test_no_more_logits_are_counted_than_are_computed_at_once() -> None:
 
 def test_time_by_hand() -> None:
     tokens, squares, completions, patches = 15, 10**2 + 5**2, 7, 13
-    forward = 2 * 1000 * tokens + 4 * 8 * 3 * squares
+    linear, attention = 2 * 1000 * tokens, 4 * 8 * 3 * squares
     head, tower = 2 * 10 * 50 * completions, 2 * 200 * patches
     time = estimate_time(SHAPE, PLAN, ROWS, flop_rate=1000.0, efficiency=0.5)
-    assert time.flops == 2 * forward + 2 * head + tower
+    assert time.flops == 2 * linear + 3 * attention + 2 * head + tower
     assert time.epoch_seconds == pytest.approx(time.flops / 500)
-    assert time.reference_seconds == pytest.approx((forward + head + tower) / 500)
+    assert time.reference_seconds == pytest.approx((linear + attention + head + tower) / 500)
     assert (time.steps, time.token_forwards) == (1, 30)
 
     again = estimate_time(
         SHAPE, replace(PLAN, gradient_checkpointing=True), ROWS, flop_rate=1000.0, efficiency=0.5
     )
-    assert again.flops - time.flops == forward
+    assert again.flops - time.flops == linear + attention
     two = replace(PLAN, processes=2, batch=1, needs_reference=False)
     on_two = estimate_time(SHAPE, two, ROWS * 3, flop_rate=1000.0, efficiency=0.5)
     assert on_two.epoch_seconds == pytest.approx(time.epoch_seconds * 3 / 2)
     assert (on_two.steps, on_two.reference_seconds) == (3, 0.0)
     full = replace(SHAPE, adapter=False, trains=("vision_tower", "language_model"))
     trained = estimate_time(full, PLAN, ROWS, flop_rate=1000.0, efficiency=0.5)
-    assert trained.flops == 3 * (forward + head + tower)
+    assert trained.flops == 3 * (linear + attention + head + tower)
 
 
 @pytest.mark.parametrize(("rate", "efficiency"), [(0.0, 0.5), (1.0, 0.0), (1.0, 1.5)])
@@ -183,6 +183,7 @@ def test_shape_of_a_model_with_an_adapter() -> None:
 
 def test_operations_are_those_that_a_step_really_takes() -> None:
     model = adapted(build())
+    model.get_base_model().set_attn_implementation("eager")  # whose products the counter knows
     rows, prompt, completion = 2, 40, 12
     batch = sequences(rows, prompt, completion)
     with FlopCounterMode(display=False) as counter:
@@ -227,16 +228,19 @@ from test_estimate import FAMILY, adapted, build, sequences
 from align.training.completions import completion_logps
 from align.training.estimate import RowTokens, StepPlan, estimate_memory, model_shape
 
+def train(model, batch):
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+    for _ in range(2):
+        logps, _ = completion_logps(model, batch, bare=model.get_base_model(), shared=True)
+        logps.sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
 torch.set_num_threads(1)
+train(adapted(build()), sequences(1, 8, 2))  # loads what the libraries load late
 before = psutil.Process().memory_info().rss
 model = adapted(build(hidden_size=256, intermediate_size=1024, num_hidden_layers=4, vocab_size=4000))
-optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
-batch = sequences(4, 200, 60)
-for _ in range(2):
-    logps, _ = completion_logps(model, batch, bare=model.get_base_model(), shared=True)
-    logps.sum().backward()
-    optimizer.step()
-    optimizer.zero_grad()
+train(model, sequences(4, 200, 60))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 memory = estimate_memory(model_shape(model, FAMILY), StepPlan(4, 4), [RowTokens(200, (60, 60))])
 print(json.dumps({"measured": peak - before, "estimated": memory.total, "parts": asdict(memory)}))

@@ -38,7 +38,7 @@ from align.training.probe_questions import (
     fresh_miniworld_questions,
     read_probe_questions,
 )
-from align.training.saving import model_card, save_adapter
+from align.training.saving import model_card, save_trained
 from align.training.undisturbed import undisturbed
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # libraries about each other's settings
@@ -85,7 +85,7 @@ def add_probe(
     probe = HonestyProbe(replace(SETTINGS, **settings), questions, root=root, loaded=loaded, folder=folder)
 
     def save(where: Path, best: dict[str, Any]) -> None:
-        save_adapter(trainer, where, base="tiny_vlm", card="# best", extra={"best.json": best})
+        save_trained(trainer, where, base="tiny_vlm", card="# best", extra={"best.json": best})
 
     probe.attach(trainer, save)
     return probe

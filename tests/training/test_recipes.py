@@ -33,8 +33,11 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def command(program: str, root: Path, out: Path, *overrides: str) -> list[str]:
-    rows = [f"data.root={root}", f"data.pairs={root}/pairs.jsonl", f"data.sft={root}/sft.jsonl"]
-    return [f"recipes/{program}.py", *rows, f"out={out}", *TINY, *overrides]
+    words = [f"data.root={root}", f"data.pairs={root}/pairs.jsonl", f"data.sft={root}/sft.jsonl"]
+    words += ["data.questions=null", "probe=none", f"out={out}", *TINY]
+    if program != "sft":
+        words.append(f"reference.folder={out.parent}/reference")
+    return [f"recipes/{program}.py", *words, *overrides]
 
 
 def run(words: list[str], home: Path, expect: int = 0) -> str:

@@ -1,0 +1,260 @@
+"""A training program's steps, from a configuration to an adapter: what `recipes/*.py` run.
+
+The order matters. Whatever can be wrong with settings, rows or images is found before training starts, and
+the reference's log-probs are computed while the model still is the reference.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from peft import PeftModel
+from tqdm.auto import tqdm
+from transformers import set_seed
+
+from align.data.audit import read_held_out
+from align.data.audit_report import print_summary
+from align.models.adapters import count_parameters, format_parameters
+from align.models.families import family_of
+from align.models.loading import LoadedModel, load_model
+from align.models.preparing import prepare_for_training, refuse_unsupported
+from align.records import DataError, Pair, SFTRow, read_records, write_json
+from align.run import content_digest, run_folder, to_plain, write_run_json
+from align.training.arguments import training_arguments, use_cpu_threads
+from align.training.attention import compute_dtype
+from align.training.audit import Planned, audit_rows
+from align.training.collating import Example
+from align.training.console import ConsoleProgress, keep_quiet, say, training_figures
+from align.training.data import TrainingRows, find_rows, longest_context, read_training_rows
+from align.training.estimate import step_plan
+from align.training.losses import parse_losses
+from align.training.probe import HonestyProbe, probe_settings
+from align.training.probe_questions import find_probe_questions
+from align.training.proving import prove_rows_run
+from align.training.reference import ReferenceCache, fill_reference_cache
+from align.training.reference_keys import image_digests, reference_context, reference_keys
+from align.training.resume import keep_start, start_or_resume
+from align.training.saving import model_card, save_trained
+from align.training.tracking import finish_tracking, set_up_tracking
+from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
+
+
+def train(cfg: DictConfig) -> Path:
+    """Train as a configuration says, on `data.sft` or `data.pairs` (`rows`).
+
+    Returns the folder of the adapter, or of the model where that was trained in full.
+    """
+    config, folder = to_plain(cfg), run_folder()
+    model, data = config["model"], config["data"]
+    supervised = config["rows"] == "sft"
+    keep_quiet()
+    threads = use_cpu_threads(cfg.threads)
+    args = training_arguments(
+        config["trainer"], folder=folder, seed=cfg.seed, report_to=config["tracking"]["report_to"]
+    )
+    main = args.process_index == 0
+    terms = None if supervised else parse_losses(config["losses"])
+    refuse_unsupported(model, config["lora"], args=args, for_preference=not supervised)
+    checkpoint = start_or_resume(folder, resume=cfg.resume, check=main)
+    with args.main_process_first(local=False, desc="rows"):
+        file = find_rows(data, config["rows"])
+    say(f"run: {folder}" + (f", going on from {checkpoint}" if checkpoint else ""))
+    say(set_up_tracking(config["tracking"], folder, run_name=f"{folder.parent.name}-{folder.name}"))
+
+    loaded = load_model(**model, device=str(args.device), trainable_adapter=True)
+    family = family_of(loaded.model, model["parts"])
+    rows: TrainingRows[Any] = read_training_rows(
+        file,
+        SFTRow if supervised else Pair,
+        data_root=data["root"],
+        processor=loaded.processor,
+        max_tokens=data["max_tokens"] or longest_context(loaded.model),
+        skip_too_long=data["skip_too_long"],
+    )
+    keep_start(
+        folder,
+        {
+            "model": loaded.digest,
+            "rows": content_digest(file),
+            "seed": cfg.seed,
+            "processes": args.world_size,
+            "method": {key: config.get(key) for key in ("losses", "closed", "sequences")},
+            "trainer": config["trainer"],
+            "lora": config["lora"],
+        },
+        resume=cfg.resume,
+        check=main,
+    )
+    set_seed(cfg.seed)  # the new adapter's weights
+    network = prepare_for_training(loaded, family, config["lora"], args=args, for_preference=not supervised)
+    plan = step_plan(
+        config["trainer"],
+        network,
+        processes=args.world_size,
+        needs_reference=terms is not None and terms.needs_reference,
+    )
+    audit(rows, loaded, data, Planned(network, family, plan), folder=folder, main=main)
+
+    evaluation = data["eval_sft" if supervised else "eval_pairs"]
+    common: dict[str, Any] = {
+        "model": network,
+        "args": args,
+        "processor": loaded.processor,
+        "family": family,
+        "rows": rows.rows,
+        "eval_rows": read_records(evaluation, SFTRow if supervised else Pair) if evaluation else None,
+        "lengths": rows.lengths.tokens,
+        "data_root": data["root"],
+        "shared": {"auto": None, "shared": True, "separate": False}[config["sequences"]],
+    }
+    trainer: CompletionTrainer
+    if terms is None:
+        trainer = SupervisedTrainer(**common)
+    else:
+        trainer = PreferenceTrainer(terms=terms, closed=config.get("closed") or (), **common)
+        if trainer.not_shared:
+            say(f"each side of a pair is run in a sequence of its own: {trainer.not_shared}")
+    ConsoleProgress("rows" if supervised else "pairs").attach(trainer)
+    parameters = format_parameters(count_parameters(network, family))
+    say(parameters)
+    prove_rows_run(trainer, rows)
+    if isinstance(trainer, PreferenceTrainer) and trainer.terms.needs_reference:
+        fill_reference(trainer, rows.rows, loaded, config["reference"], data_root=data["root"])
+    probe = honesty_probe(trainer, config, rows.rows, loaded, folder)
+
+    tuned = isinstance(network, PeftModel)
+
+    def save(target: Path, best: dict[str, Any] | None = None) -> Path:
+        card = model_card(
+            method=cfg.method,
+            base=loaded.name,
+            base_digest=loaded.digest,
+            data=rows.describe(),
+            settings=config["trainer"] | {f"lora.{k}": v for k, v in (config["lora"] or {}).items()},
+            figures=training_figures(trainer),
+            parameters=parameters,
+            losses=config.get("losses"),
+            adapter=tuned,
+            probe=None if probe is None else probe.summary(),
+        )
+        return save_trained(
+            trainer, target, base=loaded.name, card=card, extra={"best.json": best} if best else None
+        )
+
+    if probe is not None:
+        probe.attach(trainer, save)
+        say(f"probe: {probe.describe()}")
+
+    say(f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), {threads} thread(s)")
+    trainer.train(resume_from_checkpoint=checkpoint)
+
+    result = save(folder / ("adapter" if tuned else "model"))
+    if main:
+        write_run_json(
+            folder,
+            config=cfg,
+            seeds=cfg.seed,
+            inputs={config["rows"]: file, result.name: result},
+            digests={"model": loaded.digest},
+            results=training_figures(trainer),
+        )
+    finish_tracking()
+    say(f"{result.name}: {result}")
+    return result
+
+
+def audit(
+    rows: TrainingRows[Any],
+    loaded: LoadedModel,
+    data: dict[str, Any],
+    planned: Planned,
+    *,
+    folder: Path,
+    main: bool,
+) -> None:
+    """Leave `audit.json`, say what was found, and raise `DataError` for what would break training."""
+    questions = Path(data["questions"]) if data["questions"] else None
+    held_out = [read_held_out(questions, data["root"])] if questions and questions.is_file() else []
+    found = audit_rows(
+        rows.rows,
+        file=rows.file,
+        data_root=data["root"],
+        processor=loaded.processor,
+        max_tokens=max(rows.lengths.tokens),
+        lengths=rows.lengths,
+        held_out=held_out,
+        planned=planned,
+        shapes=0,  # `prove_rows_run` runs some whole
+    )
+    if main:
+        write_json(folder / "audit.json", found.report())
+        print_summary(found.report())
+    if found.breaks_training:
+        raise DataError(found.problems())
+
+
+def fill_reference(
+    trainer: PreferenceTrainer,
+    pairs: Sequence[Pair],
+    loaded: LoadedModel,
+    settings: dict[str, Any],
+    *,
+    data_root: str,
+) -> None:
+    """Look up the reference's log-probs, and compute those that no earlier run has left.
+
+    Sharded weights cannot run before training has wrapped them: each step then computes its own.
+    """
+    if not settings["cache"] or trainer.sharded:
+        return
+    accelerator = trainer.accelerator
+    with accelerator.autocast():
+        dtype = compute_dtype(trainer.bare)
+    cache = ReferenceCache(settings["folder"], reference_context(loaded, dtype=dtype))
+    digests = image_digests({image for pair in pairs for image in pair.images}, data_root)
+    keys = reference_keys(pairs, digests, cache.folder.name)
+    batch = trainer.args.per_device_train_batch_size
+    with tqdm(desc="reference", unit="pair", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        computed = fill_reference_cache(
+            cache,
+            keys,
+            lambda places: trainer.reference_logps([Example(i, pairs[i]) for i in places]),
+            chunk=batch,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            progress=advance,
+        )
+    accelerator.wait_for_everyone()
+    chosen, rejected = cache.get(keys)
+    trainer.reference = torch.stack([chosen, rejected], dim=1)
+    say(f"reference: {computed} of {len(keys)} pairs computed, the others found in {cache.folder}")
+
+
+def honesty_probe(
+    trainer: CompletionTrainer,
+    config: dict[str, Any],
+    rows: Sequence[Pair | SFTRow],
+    loaded: LoadedModel,
+    folder: Path,
+) -> HonestyProbe | None:
+    """The probe, unless it is switched off or has nothing to ask."""
+    settings = probe_settings(config["probe"])
+    if settings is None:
+        return None
+    with trainer.args.main_process_first(local=False, desc="probe"):
+        found = find_probe_questions(config["probe"], config["data"], rows=rows, folder=folder / "probe")
+    if found is None:
+        say("probe: none, since no questions were given (probe.questions=FILE)")
+        return None
+    questions, root = found
+    return HonestyProbe(settings, questions, root=root, loaded=loaded, folder=folder)

@@ -1,0 +1,22 @@
+"""Train a LoRA adapter on preference pairs with SimPO, which needs no reference.
+
+    accelerate launch recipes/simpo.py          the embedded model and rows, on whatever this machine has
+    python recipes/simpo.py --help              groups, settings, and how to give your own model and data
+
+Leaves in the run folder: adapter/ (with a model card), best/ (the best by the probe), probe.jsonl, run.json,
+checkpoints/, and wandb/ when offline.
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from align.training.job import train
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="simpo")
+def main(cfg: DictConfig) -> None:
+    train(cfg)
+
+
+if __name__ == "__main__":
+    main()
