@@ -50,16 +50,7 @@ def main(cfg: DictConfig) -> None:
     for part in held_out:
         say(f"held out: {len(part.pictures)} images of {part.file}")
 
-    loaded = load_model(
-        model["name"],
-        model["adapter"],
-        dtype=model["dtype"],
-        device=cfg.device,
-        attn_implementation=model["attn_implementation"],
-        trust_remote_code=model["trust_remote_code"],
-        revision=model["revision"],
-        trainable_adapter=True,
-    )
+    loaded = load_model(**model, device=cfg.device, trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
     network = loaded.model
     if not loaded.adapter and "lora" in config:

@@ -18,7 +18,7 @@ from align.data.split import select_split
 from align.miniworld.prepare import ensure_questions
 from align.models.loading import load_model
 from align.records import Question, read_records
-from align.run import run_folder, write_run_json
+from align.run import run_folder, to_plain, write_run_json
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="sample_responses")
@@ -28,14 +28,7 @@ def main(cfg: DictConfig) -> None:
         ensure_questions(cfg.miniworld)
     questions = select_split(read_records(cfg.questions, Question), cfg.split)
     questions = [q for q in questions if cfg.answerable or not q.answerable][: cfg.limit]
-    loaded = load_model(
-        cfg.model.name,
-        cfg.model.adapter,
-        dtype=cfg.model.dtype,
-        attn_implementation=cfg.model.attn_implementation,
-        trust_remote_code=cfg.model.trust_remote_code,
-        revision=cfg.model.revision,
-    )
+    loaded = load_model(**to_plain(cfg.model))
     with progress_bar(f"{len(questions)} questions, {cfg.sampling.samples} sample(s) each") as progress:
         counts = sample_responses(
             loaded, questions, cfg.root, cfg.responses, **cfg.sampling, progress=progress

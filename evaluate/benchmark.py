@@ -36,16 +36,7 @@ from align.run import run_folder, to_plain, write_run_json
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
-    model = config["model"]
-    subject = Subject(
-        name=model["name"],
-        adapter=config["adapter"],
-        dtype=model["dtype"],
-        attn_implementation=model["attn_implementation"],
-        trust_remote_code=model["trust_remote_code"],
-        revision=model["revision"],
-        **config["decoding"],
-    )
+    subject = Subject(**config["model"] | {"adapter": config["adapter"]}, **config["decoding"])
     try:
         task = make_task(config["task"])
         claim_folder(folder, configuration(cfg.task.name, task, subject))

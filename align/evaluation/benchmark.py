@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +66,9 @@ class Subject:
     attn_implementation: str | None = None
     trust_remote_code: bool = False
     revision: str | None = None
+    parts: Mapping[str, Sequence[str]] | None = None
+    quantization: str | None = None
+    max_pixels: int | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -92,6 +95,8 @@ def configuration(task_name: str, task: Task, subject: Subject) -> dict[str, Any
         "model_digest": subject.digest,
         "dtype": subject.dtype,
         "attn_implementation": subject.attn_implementation,
+        "quantization": subject.quantization,
+        "max_pixels": subject.max_pixels,
         "max_new_tokens": subject.max_new_tokens,
         "temperature": subject.temperature,
         "top_p": subject.top_p,
@@ -156,6 +161,9 @@ def run(
         "attn_implementation": subject.attn_implementation,
         "trust_remote_code": subject.trust_remote_code,
         "revision": subject.revision,
+        "parts": subject.parts,
+        "quantization": subject.quantization,
+        "max_pixels": subject.max_pixels,
     }
     how: dict[str, Any] = {
         "log_dir": str(folder / LOGS),

@@ -3,13 +3,15 @@
     inspect eval align/miniworld --model align/tiny_vlm -M adapter=runs/dpo/adapter --max-connections 512
 
 After `align/` comes any reference that `align.models.loading.load_model` takes. Model arguments (`-M`):
-`adapter`, `batch_size`, `dtype`, `device`, `attn_implementation`, `trust_remote_code`, `revision`.
+`adapter`, `batch_size`, `dtype`, `device`, `attn_implementation`, `trust_remote_code`, `revision`,
+`parts`, `quantization`, `max_pixels`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Mapping, Sequence
 
 from inspect_ai.model import (
     ChatCompletionChoice,
@@ -72,6 +74,9 @@ class AlignAPI(ModelAPI):
         attn_implementation: str | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
+        parts: Mapping[str, Sequence[str]] | None = None,
+        quantization: str | None = None,
+        max_pixels: int | None = None,
     ) -> None:
         super().__init__(model_name, base_url, api_key, [], config)
         if base_url is not None:
@@ -86,6 +91,9 @@ class AlignAPI(ModelAPI):
             attn_implementation=attn_implementation,
             trust_remote_code=trust_remote_code,
             revision=revision,
+            parts=parts,
+            quantization=quantization,
+            max_pixels=max_pixels,
         )
         if adapter is not None:
             require_active_adapter(self.loaded)

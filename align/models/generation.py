@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,9 @@ from PIL import Image, ImageOps
 from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
 
 from align.models.loading import LoadedModel, dtype_of
+
+# `generate` itself asks for what transformers has given another name.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 
 @dataclass(frozen=True)
