@@ -19,8 +19,7 @@ from typing import Any
 
 import torch
 from memory import Memory
-from peft import LoraConfig, get_peft_model
-from shapes import SHAPES, RandomPair, build_model, make_pairs, shared_batch, trl_batch
+from shapes import SHAPES, RandomPair, build_model, make_pairs, shape_config, shared_batch, trl_batch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging
@@ -28,12 +27,15 @@ from transformers.utils import logging
 from align.miniworld import TINY_VLM
 from align.models.adapters import lora_config
 from align.models.families import family_of
+from align.models.loading import LoadedModel
+from align.models.preparing import prepare_for_training
 from align.training.collating import Example
 from align.training.losses import parse_losses
 from align.training.trainer import PreferenceTrainer
 
 CONTENDERS = ("trl", "shared", "shared_cached")
-BETA, RANK = 0.1, 16
+BETA = 0.1
+LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0}  # on the language model
 BATCHES = 2  # different ones, taken in turns
 
 
@@ -46,6 +48,7 @@ class Case:
     prompt_tokens: int = 32
     completion_tokens: int = 60
     spread: float = 0.0
+    vocabulary: int | None = None  # None: the shape's own
     batch: int = 2
     dtype: str = "float32"
     device: str = "cpu"
@@ -108,7 +111,7 @@ def clock(device: str) -> float:
 def build(name: str, case: Case, folder: Path) -> tuple[Trainer, list[dict[str, Any]]]:
     """A contender's trainer, and the batches that it will be given, in order."""
     shape = SHAPES[case.model]
-    config = shape.config(case.image_tokens)
+    config = shape_config(shape, case.image_tokens, case.vocabulary)
     pairs = make_pairs(
         shape,
         config,
@@ -121,10 +124,8 @@ def build(name: str, case: Case, folder: Path) -> tuple[Trainer, list[dict[str, 
     # FlexAttention is ours to choose; TRL keeps what transformers gives a user by default.
     attention = "sdpa" if name == "trl" else case.attention
     model = build_model(config, dtype=case.torch_dtype, device=case.device, attention=attention)
-    settings = {"r": RANK, "lora_alpha": 2 * RANK, "lora_dropout": 0.0}
-    adapter = lora_config(model, family_of(model), settings, for_preference=True)
     make = _trl if name == "trl" else _ours
-    trainer, batches = make(model, adapter, pairs, case, folder)
+    trainer, batches = make(model, pairs, case, folder)
     trainer.remove_callback(PrinterCallback)
     _fill_adapter(trainer.model)
     return trainer, batches
@@ -159,12 +160,14 @@ def arguments(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _ours(
-    model: PreTrainedModel, adapter: LoraConfig, pairs: list[RandomPair], case: Case, folder: Path
+    model: PreTrainedModel, pairs: list[RandomPair], case: Case, folder: Path
 ) -> tuple[PreferenceTrainer, list[dict[str, Any]]]:
+    args = TrainingArguments(**arguments(case, folder))
+    loaded = LoadedModel(model, processor=None, name=case.model, digest="")  # type: ignore[arg-type]
     trainer = PreferenceTrainer(
         terms=parse_losses({"dpo": {"beta": BETA}}),
-        model=get_peft_model(model, adapter),
-        args=TrainingArguments(**arguments(case, folder)),
+        model=prepare_for_training(loaded, family_of(model), LORA, args=args, for_preference=True),
+        args=args,
         processor=None,  # type: ignore[arg-type] - batches are made already
         family=family_of(model),
         rows=pairs,  # type: ignore[arg-type]
@@ -190,7 +193,7 @@ def _ours(
 
 
 def _trl(
-    model: PreTrainedModel, adapter: LoraConfig, pairs: list[RandomPair], case: Case, folder: Path
+    model: PreTrainedModel, pairs: list[RandomPair], case: Case, folder: Path
 ) -> tuple[Trainer, list[dict[str, Any]]]:
     from datasets import Dataset
     from transformers import AutoProcessor
@@ -204,7 +207,7 @@ def _trl(
         train_dataset=Dataset.from_dict({"images": [[i] for i in range(len(pairs))]}),
         data_collator=lambda rows: dict(batches[rows[0]["images"][0] // case.batch]),
         processing_class=AutoProcessor.from_pretrained(TINY_VLM),  # wanted by the trainer, and never called
-        peft_config=adapter,
+        peft_config=lora_config(model, family_of(model), LORA, for_preference=True),
     )
     return trainer, batches
 
@@ -299,7 +302,8 @@ def _counted(trainer: Trainer) -> Iterator[Callable[[], dict[str, Any]]]:
         grid = kwargs.get("grid_thw")
         images[0] += len(next(v for v in [grid, *args, *kwargs.values()] if isinstance(v, Tensor)))
 
-    hooks = [layer.register_forward_pre_hook(through_layer, with_kwargs=True) for layer in layers]
+    # Within the layer, since checkpointing runs a layer again without its own hooks.
+    hooks = [layer.self_attn.register_forward_pre_hook(through_layer, with_kwargs=True) for layer in layers]
     hooks.append(tower.register_forward_pre_hook(through_tower, with_kwargs=True))
     try:
         yield lambda: {"tokens": tokens[0] / len(layers), "images": images[0]}

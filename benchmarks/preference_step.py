@@ -23,6 +23,9 @@ token that goes once through the language model's layers, counted where it happe
 backward pass included. The least is each pair's prompt, chosen and rejected tokens once: what the policy
 needs, if the reference is known and no token is padding.
 
+Where there is no Triton, as on a CPU, TRL's fused head scores every token of a sequence; on CUDA it scores
+completions only, as ours does everywhere. `--vocabulary 1000` shows what is left of the ratio without that.
+
 Memory on a CPU is what the process's resident memory grew by from the start, with model and data built, to
 its peak; on CUDA it is the peak of what PyTorch allocated, model included. Making batches (decoding images,
 tokenising) is not timed, and neither is the pass that fills the cache.
@@ -44,7 +47,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from contenders import CONTENDERS, Case, FirstLook, work
-from shapes import SHAPES
+from shapes import SHAPES, shape_config
 from step_profile import profile_step
 
 from align.run import hardware, package_versions
@@ -224,6 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prompt_tokens=options.prompt_tokens,
         completion_tokens=options.completion_tokens,
         spread=options.spread,
+        vocabulary=options.vocabulary,
         batch=options.batch,
         dtype=options.dtype,
         device=options.device,
@@ -258,6 +262,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--prompt-tokens", type=_positive, default=32, help="of a prompt, beside its image")
     add("--completion-tokens", type=_positive, default=60, help="of each side of a pair")
     add("--spread", type=float, default=0.0, help="lengths vary by up to this share of themselves")
+    add("--vocabulary", type=_positive, help="size of it; the shape's own unless given")
     add("--batch", type=_positive, default=2, help="pairs in a step")
     add("--dtype", choices=sorted(TOLERANCE), default="float32")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
@@ -278,6 +283,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--spread is a share of the length: at least 0 and below 1")
     if options.prompt_tokens < 2:
         parser.error("--prompt-tokens: one stands before the image and one behind it, so at least 2")
+    if options.attention == "flex_attention" and not options.device.startswith("cuda"):
+        parser.error("--attention flex_attention: its backward pass needs --device cuda")
+    shape = SHAPES[options.model]
+    try:
+        shape_config(shape, options.image_tokens or shape.image_tokens, options.vocabulary)
+    except ValueError as error:
+        parser.error(str(error))
     return options
 
 

@@ -195,9 +195,9 @@ def _qwen_prompt(config: Any, image_tokens: int, words: list[int], generator: to
 SHAPES: dict[str, Shape] = {
     # 50 million parameters in LLaVA-1.5's manner: a tower of 11, a language model of 22 and its embeddings.
     "llava-50m": Shape(
-        _llava(_llama_text(512, 7, 8, 1376, 16_000), _clip(384, 6, 6, 1536), 15_999), _llava_prompt, 576
+        _llava(_llama_text(512, 7, 8, 1376, 16_000), _clip(384, 6, 6, 1536), 1), _llava_prompt, 576
     ),
-    "llava-tiny": Shape(_llava(_llama_text(64, 2, 4, 128, 512), _clip(32, 3, 2, 64), 511), _llava_prompt, 16),
+    "llava-tiny": Shape(_llava(_llama_text(64, 2, 4, 128, 512), _clip(32, 3, 2, 64), 1), _llava_prompt, 16),
     "llava-1.5-7b": Shape(
         _llava(_llama_text(4096, 32, 32, 11_008, 32_064), _clip(1024, 24, 16, 4096), 32_000),
         _llava_prompt,
@@ -249,6 +249,19 @@ def build_model(
     torch.manual_seed(0)
     with torch.device(device):
         return AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation=attention)
+
+
+def shape_config(shape: Shape, image_tokens: int, vocabulary: int | None = None) -> PreTrainedConfig:
+    """The shape's configuration, with another size of vocabulary if one is given. Raises `ValueError`."""
+    config: Any = shape.config(image_tokens)
+    if vocabulary is not None:
+        highest = max(config.image_token_id, WORDS[1])
+        if vocabulary <= highest:
+            raise ValueError(
+                f"vocabulary={vocabulary}: this shape needs token {highest}; give more than that"
+            )
+        config.text_config.vocab_size = vocabulary
+    return config
 
 
 def make_pairs(

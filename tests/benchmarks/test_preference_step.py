@@ -164,6 +164,18 @@ def test_tokens_and_images_are_counted_where_they_run(looks: Any) -> None:
     assert {looks[name].floor for name in ("trl", "shared", "shared_cached")} == {needed}
 
 
+def test_what_is_run_again_in_the_backward_pass_counts(modules: Any, looks: Any, tmp_path: Path) -> None:
+    case = modules.contenders.Case(
+        model="llava-tiny", image_tokens=16, prompt_tokens=8, completion_tokens=9, gradient_checkpointing=True
+    )
+    tokens = {}
+    for name in ("trl", "shared"):
+        trainer, batches = modules.contenders.build(name, case, tmp_path / name)
+        tokens[name] = modules.contenders.first_look(trainer, batches[0]).tokens
+    one_pass = 2 * (8 + 16 + 9 + 9)  # of two pairs
+    assert tokens == {"trl": 3 * 2 * 2 * (8 + 16 + 9), "shared": 3 * one_pass}
+
+
 def test_the_grid_has_batches_and_lengths_and_no_case_twice(modules: Any) -> None:
     case = modules.contenders.Case()
     cases = modules.program.grid(case)
@@ -178,6 +190,8 @@ def test_the_grid_has_batches_and_lengths_and_no_case_twice(modules: Any) -> Non
     ("arguments", "message"),
     [
         (["--model", "llava-tiny", "--image-tokens", "17"], "give 16 or 25"),
+        (["--vocabulary", "1000", "--model", "qwen2.5-vl-tiny"], "needs token 151655"),
+        (["--attention", "flex_attention"], "needs --device cuda"),
         (["--spread", "1"], "below 1"),
         (["--batch", "0"], "not a positive number"),
         (["--prompt-tokens", "1"], "at least 2"),
@@ -186,9 +200,9 @@ def test_the_grid_has_batches_and_lengths_and_no_case_twice(modules: Any) -> Non
 def test_what_cannot_be_run_is_refused(
     modules: Any, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises((SystemExit, ValueError)) as caught:
+    with pytest.raises(SystemExit):
         modules.program.main(arguments)
-    assert message in str(caught.value) + capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.program
@@ -241,4 +255,5 @@ def test_the_profile_accounts_for_the_whole_step(modules: Any) -> None:
     assert shares.keys() == set(GROUPS)
     assert sum(shares.values()) == pytest.approx(100, abs=0.5)
     assert all(shares[group] > 0 for group in GROUPS)
-    assert "aten::addmm" in text
+    assert "Self CPU time total" in text
+    assert "aten::mm" in text
