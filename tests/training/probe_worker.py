@@ -24,11 +24,11 @@ def main(folder: Path, stage: int) -> None:
     settings = {"max_steps": 4, "logging_steps": 4}
     if stage:
         settings["deepspeed"] = ZERO | {"zero_optimization": {"stage": stage}}
-    for name in ("without", "with"):
+    for name in ("without", "from_the_start", "with"):
         trainer, loaded = make_trainer(folder / name, *world, **settings)
-        if name == "with":
-            # The first probe is then the best so far.
-            add_probe(trainer, loaded, world, folder / name, at_start=False)
+        if name != "without":
+            # Without a probe before training, the first one is the best so far.
+            add_probe(trainer, loaded, world, folder / name, at_start=name == "from_the_start")
         trainer.train()
         trainer.save_model(str(folder / name / "adapter"))
     probes = [entry for entry in trainer.state.log_history if "probe/seconds" in entry]
