@@ -15,14 +15,13 @@ from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
-from peft import get_peft_model
 
 from align.data.audit import read_held_out, read_rows
 from align.data.audit_report import print_audit
 from align.data.report import say
-from align.models.adapters import lora_config
 from align.models.families import family_of
 from align.models.loading import load_model
+from align.models.preparing import prepare_for_training
 from align.records import Pair, SFTRow, write_json
 from align.run import run_folder, to_plain, write_run_json
 from align.training.audit import Planned, audit_rows
@@ -42,9 +41,9 @@ def main(cfg: DictConfig) -> None:
     kind = Pair if cfg.rows == "pairs" else SFTRow
     rows, malformed = read_rows(file, kind)
 
-    beside = file.parent / "questions.jsonl"
-    test = [Path(cfg.test)] if cfg.test else [beside] if beside.is_file() else []
-    held_out = [read_held_out(path, cfg.test_root) for path in test]
+    likely = [file.parent / "questions.jsonl", Path(data["questions"] or "")]
+    test = [Path(cfg.test)] if cfg.test else [path for path in likely if path.is_file()]
+    held_out = [read_held_out(path, cfg.test_root) for path in test[:1]]
     if data[f"eval_{cfg.rows}"]:
         held_out.append(read_held_out(data[f"eval_{cfg.rows}"], data["root"]))
     for part in held_out:
@@ -52,9 +51,7 @@ def main(cfg: DictConfig) -> None:
 
     loaded = load_model(**model, device=cfg.device, trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
-    network = loaded.model
-    if not loaded.adapter and "lora" in config:
-        network = get_peft_model(network, lora_config(network, family, config["lora"]))
+    network = prepare_for_training(loaded, family, config["lora"], for_preference=cfg.rows == "pairs")
 
     audit = audit_rows(
         rows,

@@ -68,7 +68,7 @@ def _print_tokens(report: Mapping[str, Any]) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     for name, spread in report["tokens"].items():
-        label = "text and longest side" if name == "row" else name
+        label = "prompt and longest completion" if name == "row" else name
         table.add_row(label, *("-" if spread is None else f"{spread[column]:,}" for column in columns))
     console.print(table)
 

@@ -205,7 +205,11 @@ def audit_rows(
                 "images of the test in training",
                 True,
                 leaked,
-                None if held_out else "no questions or pairs of the evaluation were given",
+                None
+                if any(part.pictures for part in held_out)
+                else "no image of the evaluation was found"
+                if held_out
+                else "no questions or pairs of the evaluation were given",
             ),
             Finding("images of the test not found", False, [p for part in held_out for p in part.missing]),
             Finding("repeated rows", False, repeated),

@@ -7,7 +7,8 @@ MLP, V vocabulary; s bytes of an activation (4 for float32, 2 for half precision
 
 Memory, at the end of the forward pass or soon after, with B of the longest rows:
 
-- *weights*: as stored, whatever their dtype or quantisation.
+- *weights*: as stored, whatever their dtype or quantisation; where float32 ones compute in half precision,
+  also the copies that autocast makes of them.
 - *gradients and optimizer*: each trainable parameter's bytes, once for its gradient and `state` times for the
   optimizer (Adam: two).
 - *activations*: B T L (a h s + 4 q s + 4 f s + 8 h). These are the tensors that autograd keeps in a pre-norm
@@ -63,6 +64,7 @@ class ModelShape:
     mlp_width: int
     vocabulary: int
     weight_bytes: int
+    float32_parameters: int
     trainable_bytes: int
     trainable_parameters: int
     language_weights: int  # of the linear layers that a text token passes, the head left out
@@ -156,6 +158,7 @@ def model_shape(model: nn.Module, family: Family) -> ModelShape:
         mlp_width=_number(text, "intermediate_size"),
         vocabulary=_number(text, "vocab_size"),
         weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
+        float32_parameters=sum(p.numel() for p in model.parameters() if p.dtype == torch.float32),
         trainable_bytes=sum(p.numel() * p.element_size() for _, p in trainable),
         trainable_parameters=sum(p.numel() for _, p in trainable),
         language_weights=sum(
@@ -202,7 +205,7 @@ def estimate_memory(shape: ModelShape, plan: StepPlan, rows: Sequence[RowTokens]
     patches = max(row.patches for row in rows) * plan.batch
     tower_trains = bool({"vision_tower", "projector"} & set(shape.trains))
     return MemoryEstimate(
-        weights=shape.weight_bytes,
+        weights=shape.weight_bytes + (2 * shape.float32_parameters if s == 2 else 0),
         gradients=shape.trainable_bytes,
         optimizer=_optimizer_bytes(shape, plan.optimizer),
         activations=kept * shape.layers + (layer if plan.gradient_checkpointing else 0),

@@ -12,11 +12,11 @@ import pytest
 from peft import get_peft_model
 from PIL import Image
 
-from align.data.audit import read_held_out
+from align.data.audit import HeldOut, read_held_out
 from align.models.adapters import count_parameters, lora_config
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
-from align.records import Pair, Question, SFTRow, read_records, write_records
+from align.records import Pair, Problem, Question, SFTRow, read_records, write_records
 from align.training import audit as audit_module
 from align.training.audit import Audit, Planned, audit_rows
 from align.training.data import longest_context, measure_rows
@@ -81,6 +81,10 @@ def test_what_was_not_checked_is_said(pairs: list[Pair], rows_root: Path, tiny: 
         "images of the test in training",
     }
     assert "parameters" not in audit.report()
+    elsewhere = HeldOut("questions.jsonl", {}, [Problem(file="questions.jsonl", message="image not found")])
+    audit = run_audit(pairs, rows_root, tiny, held_out=[elsewhere])
+    assert "no image of the evaluation was found" in {f.not_checked for f in audit.findings}
+    assert audit.exit_status == 0
 
 
 def test_estimate_counts_both_sides_of_a_pair_and_one_of_a_supervised_row(
@@ -235,12 +239,16 @@ def run_program(folder: Path, *overrides: str) -> subprocess.CompletedProcess[st
 def test_the_program_audits_rows_and_says_so_by_its_exit_status(rows_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "good"
     rows = f"data.sft={rows_root / 'sft.jsonl'}"
-    done = run_program(tmp_path, rows, f"data.root={rows_root}", "rows=sft", "trainer=tiny_sft", f"out={out}")
+    full = ("rows=sft", "trainer=tiny_sft", "lora=full")
+    done = run_program(tmp_path, rows, f"data.root={rows_root}", *full, f"out={out}")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((out / "audit.json").read_text())
     assert (report["rows"], report["breaks_training"], report["image_shapes_checked"]) == (16, False, 1)
     assert report["time"]["reference_seconds"] == 0
     assert json.loads((out / "run.json").read_text())["inputs"]["sft"]["path"].endswith("sft.jsonl")
+    assert (
+        report["parameters"]["language_model"]["trainable"] == report["parameters"]["language_model"]["total"]
+    )
     assert "peak memory" in done.stdout
     assert "no questions or pairs of the evaluation" in done.stdout
 

@@ -36,6 +36,7 @@ SHAPE = ModelShape(
     mlp_width=20,
     vocabulary=50,
     weight_bytes=5000,
+    float32_parameters=1100,
     trainable_bytes=400,
     trainable_parameters=100,
     language_weights=1000,
@@ -100,6 +101,7 @@ def test_checkpointing_keeps_one_layer_and_the_inputs_of_all() -> None:
 def test_half_precision_under_lora_and_full_training() -> None:
     half = estimate_memory(SHAPE, replace(PLAN, activation_bytes=2), ROWS)
     assert half.activations == 3 * 20 * ((5 * 10 + 4 * 8 + 4 * 20) * 2 + 8 * 10)
+    assert half.weights == 5000 + 2 * 1100, "autocast keeps copies of float32 weights"
     full = replace(SHAPE, adapter=False, trains=("vision_tower", "projector", "language_model"))
     memory = estimate_memory(full, PLAN, ROWS)
     assert memory.activations == 3 * 20 * ((4 * 10 + 4 * 8 + 4 * 20) * 4 + 8 * 10)
@@ -176,7 +178,9 @@ def test_shape_of_a_model_with_an_adapter() -> None:
     assert (shape.trainable_parameters, shape.trainable_bytes) == (adapter, 4 * adapter)
     assert (shape.layers, shape.hidden, shape.heads_width, shape.mlp_width) == (3, 64, 64, 160)
     assert (shape.adapter, shape.trains) == (True, ("language_model",))
-    full = model_shape(build(), FAMILY)
+    bare = build()
+    assert shape.float32_parameters == sum(p.numel() for p in bare.parameters()) + adapter
+    full = model_shape(bare, FAMILY)
     assert not full.adapter
     assert set(full.trains) == {"vision_tower", "projector", "language_model", "head"}
 
