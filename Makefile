@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 WORLD := data/miniworld
 export TOKENIZERS_PARALLELISM ?= false
+# A file of tests a process: what a module loads once is loaded once.
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -63,7 +65,7 @@ clean-demo: ## Remove what the demo made, so that it runs anew
 
 .PHONY: test check lint format
 test: $(VENV)/installed-dev ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

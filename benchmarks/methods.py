@@ -5,8 +5,8 @@
 
 Every cell is `recipes/dpo.py` or `recipes/sft.py` as a user runs it, with one setting changed, and then the
 whole test split, decoded greedily and graded exactly. Cells are kept in `out`: a run that is stopped goes on.
-Rows without `answer` pairs are the same file without them; the number of steps is the same. Prints Markdown (mean
-and, in brackets, the smallest and largest of the seeds) and, as the last line, one JSON object.
+Rows without `answer` pairs are the same file without them; the number of steps is the same. Prints Markdown
+(mean and, in brackets, the smallest and largest of the seeds) and, as the last line, one JSON object.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(cfg: DictConfig) -> None:
         write_json(base, rates(load_model("tiny_vlm"), home))
 
     cells = [
-        (method, answers, seed) for method in cfg.methods for answers in (True, False) for seed in cfg.seeds
+        (method, answers, seed) for answers in (True, False) for seed in cfg.seeds for method in cfg.methods
     ]
     done = 0
     # One thread each: a model this small does not fill more.

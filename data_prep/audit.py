@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
 
     loaded = load_model(**model, device=cfg.device, trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
-    network = prepare_for_training(loaded, family, config["lora"], for_preference=cfg.rows == "pairs")
+    network = prepare_for_training(loaded, family, config.get("lora"), for_preference=cfg.rows == "pairs")
 
     audit = audit_rows(
         rows,

@@ -19,6 +19,8 @@ from align.training.console import keep_quiet, say
 def main(cfg: DictConfig) -> None:
     model = to_plain(cfg)["model"]
     keep_quiet()
+    if model["quantization"] is not None:
+        raise ValueError("model.quantization: adapters are merged into unquantised weights; leave it null")
     with appears_whole(cfg.out) as folder:
         merged = merge_adapter(
             model["name"],

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from align.data.mohobench import read_mohobench
-from align.evaluation.matching import matches
+from align.judging.matching import matches
 from align.records import (
     ANSWERABLE,
     UNANSWERABLE,

@@ -15,8 +15,8 @@ from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value,
 from inspect_ai.solver import TaskState
 
 import align
-from align.evaluation.matching import matches
 from align.evaluation.metrics import summarize
+from align.judging.matching import matches
 from align.judging.rules import judge_refusal
 from align.miniworld.grader import grade
 from align.miniworld.questions import Query
@@ -152,7 +152,7 @@ def grader_digest() -> str:
         [
             *package.glob("miniworld/grader*.py"),
             package / "judging/rules.py",
-            package / "evaluation/matching.py",
+            package / "judging/matching.py",
         ]
     )
     return stable_id(*(file.read_text(encoding="utf-8") for file in files))

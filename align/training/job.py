@@ -19,6 +19,7 @@ from transformers import set_seed
 
 from align.data.audit import read_held_out
 from align.data.audit_report import print_summary
+from align.judging.matching import matches
 from align.models.adapters import count_parameters, format_parameters
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
@@ -43,6 +44,8 @@ from align.training.saving import model_card, save_trained
 from align.training.tracking import finish_tracking, set_up_tracking
 from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
 
+SEQUENCES = {"auto": None, "shared": True, "separate": False}
+
 
 def train(cfg: DictConfig) -> Path:
     """Train as a configuration says, on `data.sft` or `data.pairs` (`rows`).
@@ -52,15 +55,18 @@ def train(cfg: DictConfig) -> Path:
     config, folder = to_plain(cfg), run_folder()
     model, data = config["model"], config["data"]
     supervised = config["rows"] == "sft"
+    lora = config.get("lora")  # `lora=null` leaves it out
     keep_quiet()
     threads = use_cpu_threads(cfg.threads)
     args = training_arguments(
         config["trainer"], folder=folder, seed=cfg.seed, report_to=config["tracking"]["report_to"]
     )
     main = args.process_index == 0
+    if config["sequences"] not in SEQUENCES:
+        raise ValueError(f"sequences={config['sequences']}: choose from {', '.join(SEQUENCES)}")
     terms = None if supervised else parse_losses(config["losses"])
-    refuse_unsupported(model, config["lora"], args=args, for_preference=not supervised)
-    checkpoint = start_or_resume(folder, resume=cfg.resume, check=main)
+    refuse_unsupported(model, lora, args=args, for_preference=not supervised)
+    checkpoint = start_or_resume(folder, resume=cfg.resume, processes=args.world_size, check=main)
     with args.main_process_first(local=False, desc="rows"):
         file = find_rows(data, config["rows"])
     say(f"run: {folder}" + (f", going on from {checkpoint}" if checkpoint else ""))
@@ -68,12 +74,13 @@ def train(cfg: DictConfig) -> Path:
 
     loaded = load_model(**model, device=str(args.device), trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
+    max_tokens = data["max_tokens"] or longest_context(loaded.model)
     rows: TrainingRows[Any] = read_training_rows(
         file,
         SFTRow if supervised else Pair,
         data_root=data["root"],
         processor=loaded.processor,
-        max_tokens=data["max_tokens"] or longest_context(loaded.model),
+        max_tokens=max_tokens,
         skip_too_long=data["skip_too_long"],
     )
     keep_start(
@@ -85,22 +92,31 @@ def train(cfg: DictConfig) -> Path:
             "processes": args.world_size,
             "method": {key: config.get(key) for key in ("losses", "closed", "sequences")},
             "trainer": config["trainer"],
-            "lora": config["lora"],
+            "lora": lora,
+            "probe": config["probe"],  # it may stop the run
         },
         resume=cfg.resume,
         check=main,
     )
     set_seed(cfg.seed)  # the new adapter's weights
-    network = prepare_for_training(loaded, family, config["lora"], args=args, for_preference=not supervised)
+    network = prepare_for_training(loaded, family, lora, args=args, for_preference=not supervised)
     plan = step_plan(
         config["trainer"],
         network,
         processes=args.world_size,
         needs_reference=terms is not None and terms.needs_reference,
     )
-    audit(rows, loaded, data, Planned(network, family, plan), folder=folder, main=main)
-
     evaluation = data["eval_sft" if supervised else "eval_pairs"]
+    audit(
+        rows,
+        loaded,
+        data,
+        Planned(network, family, plan),
+        evaluated=(data["questions"], evaluation),
+        max_tokens=max_tokens,
+        folder=folder,
+        main=main,
+    )
     common: dict[str, Any] = {
         "model": network,
         "args": args,
@@ -110,7 +126,7 @@ def train(cfg: DictConfig) -> Path:
         "eval_rows": read_records(evaluation, SFTRow if supervised else Pair) if evaluation else None,
         "lengths": rows.lengths.tokens,
         "data_root": data["root"],
-        "shared": {"auto": None, "shared": True, "separate": False}[config["sequences"]],
+        "shared": SEQUENCES[config["sequences"]],
     }
     trainer: CompletionTrainer
     if terms is None:
@@ -135,7 +151,7 @@ def train(cfg: DictConfig) -> Path:
             base=loaded.name,
             base_digest=loaded.digest,
             data=rows.describe(),
-            settings=config["trainer"] | {f"lora.{k}": v for k, v in (config["lora"] or {}).items()},
+            settings=config["trainer"] | {f"lora.{k}": v for k, v in (lora or {}).items()},
             figures=training_figures(trainer),
             parameters=parameters,
             losses=config.get("losses"),
@@ -174,18 +190,19 @@ def audit(
     data: dict[str, Any],
     planned: Planned,
     *,
+    evaluated: Sequence[str | None],
+    max_tokens: int,
     folder: Path,
     main: bool,
 ) -> None:
     """Leave `audit.json`, say what was found, and raise `DataError` for what would break training."""
-    questions = Path(data["questions"]) if data["questions"] else None
-    held_out = [read_held_out(questions, data["root"])] if questions and questions.is_file() else []
+    held_out = [read_held_out(file, data["root"]) for file in evaluated if file and Path(file).is_file()]
     found = audit_rows(
         rows.rows,
         file=rows.file,
         data_root=data["root"],
         processor=loaded.processor,
-        max_tokens=max(rows.lengths.tokens),
+        max_tokens=max_tokens,
         lengths=rows.lengths,
         held_out=held_out,
         planned=planned,
@@ -257,4 +274,4 @@ def honesty_probe(
         say("probe: none, since no questions were given (probe.questions=FILE)")
         return None
     questions, root = found
-    return HonestyProbe(settings, questions, root=root, loaded=loaded, folder=folder)
+    return HonestyProbe(settings, questions, root=root, loaded=loaded, folder=folder, matches=matches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,26 @@ from align.records import write_json
 _HARMLESS = ("logging_", "save_", "eval_", "dataloader_", "disable_tqdm")
 
 
-def last_whole_checkpoint(folder: str | Path) -> Path | None:
+def last_whole_checkpoint(folder: str | Path, processes: int = 1) -> Path | None:
     """The newest checkpoint in a run's `checkpoints` that was written to its end, or None.
 
-    The trainer writes `trainer_state.json` last, so a checkpoint without a readable one was cut off when
-    the run was killed and would fail, or go on from a wrong state.
+    The main process writes `trainer_state.json` last, and each of the others its random states, for which
+    nobody waits. A checkpoint that lacks one of them was cut off when the run was killed: going on from it
+    would fail, or visit other rows than the run would have.
     """
+    states = [f"rng_state_{rank}.pth" for rank in range(processes)] if processes > 1 else ["rng_state.pth"]
     found = []
     for path in (Path(folder) / "checkpoints").glob("checkpoint-*"):
         number = re.fullmatch(r"checkpoint-(\d+)", path.name)
-        if number and _is_json(path / "trainer_state.json"):
+        whole = _is_json(path / "trainer_state.json") and all(zipfile.is_zipfile(path / s) for s in states)
+        if number and whole:
             found.append((int(number[1]), path))
     return max(found)[1] if found else None
 
 
-def start_or_resume(folder: str | Path, *, resume: bool, check: bool = True) -> str | None:
+def start_or_resume(
+    folder: str | Path, *, resume: bool, processes: int = 1, check: bool = True
+) -> str | None:
     """The checkpoint that a run should go on from, or None for a start from the beginning.
 
     Raises `ValueError` when a new run would overwrite an earlier one; `check` is for the main process of a
@@ -37,7 +43,7 @@ def start_or_resume(folder: str | Path, *, resume: bool, check: bool = True) -> 
     """
     folder = Path(folder)
     if resume:
-        checkpoint = last_whole_checkpoint(folder)
+        checkpoint = last_whole_checkpoint(folder, processes)
         return None if checkpoint is None else str(checkpoint)
     if check and ((folder / "checkpoints").exists() or (folder / "adapter").exists()):
         raise ValueError(

@@ -16,7 +16,6 @@ from inspect_ai.solver import TaskState
 from PIL import Image
 
 from align.evaluation.benchmark import collect
-from align.evaluation.matching import matches
 from align.evaluation.metrics import summarize
 from align.evaluation.scorers import (
     graded_of,
@@ -28,6 +27,7 @@ from align.evaluation.scorers import (
     to_score,
 )
 from align.evaluation.tasks import miniworld, mohobench, select_questions
+from align.judging.matching import matches
 from align.miniworld.dataset import build_questions
 from align.miniworld.scenes import COLORS
 from align.records import DataError, Graded, Question, write_records

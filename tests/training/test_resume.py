@@ -3,15 +3,23 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from align.training.resume import keep_start, last_whole_checkpoint, start_or_resume
 
 
-def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}') -> Path:
+def checkpoint(
+    folder: Path,
+    step: int,
+    state: str | None = '{"global_step": 1}',
+    states: tuple[str, ...] = ("rng_state.pth",),
+) -> Path:
     path = folder / "checkpoints" / f"checkpoint-{step}"
     path.mkdir(parents=True)
     if state is not None:
         (path / "trainer_state.json").write_text(state)
+    for name in states:
+        torch.save({}, path / name)
     return path
 
 
@@ -24,6 +32,16 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "checkpoint-notes").mkdir()
     assert last_whole_checkpoint(tmp_path) == newest
     assert start_or_resume(tmp_path, resume=True) == str(newest)
+
+
+def test_a_checkpoint_waits_for_every_process(tmp_path: Path) -> None:
+    both = checkpoint(tmp_path, 2, states=("rng_state_0.pth", "rng_state_1.pth"))
+    checkpoint(tmp_path, 4, states=("rng_state_0.pth",))  # killed before the other process had written
+    torn = checkpoint(tmp_path, 6, states=("rng_state_0.pth", "rng_state_1.pth")) / "rng_state_1.pth"
+    torn.write_bytes(torn.read_bytes()[:-10])  # killed while it wrote
+    assert last_whole_checkpoint(tmp_path, processes=2) == both
+    assert start_or_resume(tmp_path, resume=True, processes=2) == str(both)
+    assert last_whole_checkpoint(tmp_path) is None
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
