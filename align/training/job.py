@@ -6,6 +6,7 @@ the reference's log-probs are computed while the model still is the reference.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ from align.training.probe_questions import find_probe_questions
 from align.training.proving import prove_rows_run
 from align.training.reference import ReferenceCache, fill_reference_cache
 from align.training.reference_keys import image_digests, reference_context, reference_keys
-from align.training.resume import keep_start, start_or_resume
+from align.training.resume import held, keep_start, start_or_resume
 from align.training.saving import model_card, save_trained
 from align.training.tracking import finish_tracking, set_up_tracking
 from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
@@ -52,7 +53,13 @@ def train(cfg: DictConfig) -> Path:
 
     Returns the folder of the adapter, or of the model where that was trained in full.
     """
-    config, folder = to_plain(cfg), run_folder()
+    folder = run_folder()
+    with held(folder, hold=os.environ.get("RANK", "0") == "0"):
+        return _train(cfg, folder)
+
+
+def _train(cfg: DictConfig, folder: Path) -> Path:
+    config = to_plain(cfg)
     model, data = config["model"], config["data"]
     supervised = config["rows"] == "sft"
     lora = config.get("lora")  # `lora=null` leaves it out

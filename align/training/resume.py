@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from align.records import write_json
 
@@ -50,6 +53,30 @@ def start_or_resume(
             f"{folder} holds an earlier run. Give resume=true to go on with it, or another out=FOLDER"
         )
     return None
+
+
+@contextmanager
+def held(folder: str | Path, *, hold: bool = True) -> Iterator[None]:
+    """Keep other programs from training in `folder` meanwhile; `hold` is for a launch's main process only.
+
+    A launcher that is killed can leave workers that go on training: with a resumed run beside them, two would
+    write the same checkpoints. Raises `ValueError` if another program trains there.
+    """
+    if not hold:
+        yield
+        return
+    lock = FileLock(Path(folder) / ".training.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"another program trains in {folder}, perhaps the workers of a launch that was killed: end it "
+            "first"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def keep_start(folder: str | Path, facts: Mapping[str, Any], *, resume: bool, check: bool = True) -> None:

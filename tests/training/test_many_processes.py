@@ -1,11 +1,11 @@
 """Two processes under `accelerate launch` train as one does: DDP, DeepSpeed ZeRO-2 and ZeRO-3, on the CPU."""
 
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -93,14 +93,13 @@ def test_killed_and_resumed_under_deepspeed(name: str, rows_root: Path, tmp_path
         env=environment(tmp_path),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     deadline = time.monotonic() + 500
     while not (stopped / "checkpoints" / "checkpoint-4" / "trainer_state.json").exists():
         assert process.poll() is None, "ended before its second checkpoint"
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    _kill_all(process.pid)
+    _kill_all(stopped)
     process.wait()
     assert not (stopped / "adapter").exists()
 
@@ -112,8 +111,10 @@ def test_killed_and_resumed_under_deepspeed(name: str, rows_root: Path, tmp_path
         torch.testing.assert_close(got[key], weights, rtol=0, atol=1e-6, msg=key)
 
 
-def _kill_all(session: int) -> None:
-    """SIGKILL to the launcher and its children at once."""
-    import os
-
-    os.killpg(session, signal.SIGKILL)
+def _kill_all(folder: Path) -> None:
+    """SIGKILL to everything that trains in `folder`: a launcher that dies leaves its workers at work."""
+    victims = [p for p in psutil.process_iter(["cmdline"]) if f"out={folder}" in (p.info["cmdline"] or ())]
+    assert len(victims) >= 3  # the launcher and two workers
+    for process in victims:
+        process.kill()
+    psutil.wait_procs(victims, timeout=60)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from align.training.resume import keep_start, last_whole_checkpoint, start_or_resume
+from align.training.resume import held, keep_start, last_whole_checkpoint, start_or_resume
 
 
 def checkpoint(
@@ -77,3 +77,13 @@ def test_a_run_that_died_before_it_was_recorded_can_be_resumed(tmp_path: Path) -
     keep_start(tmp_path, {"model": "ab"}, resume=True)
     with pytest.raises(ValueError, match="model was"):
         keep_start(tmp_path, {"model": "cd"}, resume=True)
+
+
+def test_two_programs_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    with held(tmp_path):
+        with pytest.raises(ValueError, match="another program trains in"), held(tmp_path):
+            pass
+        with held(tmp_path, hold=False):  # the other processes of the launch
+            pass
+    with held(tmp_path):  # free again
+        pass
