@@ -150,6 +150,23 @@ class SFTRow(Record):
     completion_source: str
 
 
+class HonestAnswer(Record):
+    """What a model should say to a question: the chosen side of its pair, and its supervised completion.
+
+    `source` is the writer: a teacher model's name, or `composer`, which wrote without a model. `attempts` is
+    how many texts were written until one passed the checks; `rationality` is the judge's (1-10, refusals
+    only), null where no judge was asked.
+    """
+
+    question_id: str
+    text: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    model_digest: str | None = None
+    attempts: int = Field(1, ge=1)
+    judge: str | None = None
+    rationality: int | None = Field(None, ge=1, le=10)
+
+
 class Graded(Record):
     """One graded response of a benchmark: the row from which every metric is computed.
 
