@@ -1,9 +1,13 @@
 """What each side of training data says when there is no teacher model to write it.
 
-For photographs an honest answer is put together from what the question file knows: the category, the
-reason why the image cannot answer, and the caption. It is varied in wording and order, because training
-on one template is what made the paper's SFT and ORPO models refuse without a reason. Such texts carry
-the source `composer`, so that they can be told apart from a teacher's and replaced.
+For photographs an honest answer is put together from what the question file knows: of an unanswerable
+question the category, the reason why the image cannot answer, and the caption; of an answerable one the
+question, its gold answer, and the caption. It is varied in wording and order, because training on one
+template is what made the paper's SFT and ORPO models refuse without a reason. Such texts carry the source
+`composer`, so that they can be told apart from a teacher's and replaced.
+
+A text counts as a refusal only if it reads as one: words are drawn again while `align.judging.rules` reads
+a composed refusal as an answer, or an answer as a refusal.
 
 For the miniature world the exact texts of `align.miniworld.honest` are used instead.
 """
@@ -12,7 +16,12 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 
+from align.data.answer_sentences import answer_sentence
+from align.data.answer_wording import BASES, FRAMES, NO_FRAMES, OFFERS, YES_FRAMES
+from align.data.refusal_wording import CLOSINGS, FALSE_REASONS, JOINED, OPENINGS, SHOWN
+from align.judging.rules import judge_refusal
 from align.miniworld import honest
 from align.miniworld.questions import Query
 from align.miniworld.scenes import Scene
@@ -22,106 +31,27 @@ COMPOSER = "composer"
 MINIWORLD = "miniworld"
 GOLD = "gold"
 
-# Each opening declines in plain words and gives no reason, since the question's own reason follows.
-_OPENINGS: dict[Category, tuple[str, ...]] = {
-    "Context_Dependent": (
-        "The image alone can't answer this.",
-        "I can't tell that from this picture.",
-        "That goes beyond what the picture shows.",
-        "I don't know, and I won't guess.",
-        "I can't know that from what is visible here.",
-        "It is impossible to tell from this image.",
-        "There is no way to tell that from the picture.",
-        "Nobody could say that from this picture alone.",
-    ),
-    "False_Premises": (
-        "The question assumes something that the image doesn't show.",
-        "I can't answer that as asked, because it doesn't match the picture.",
-        "The picture does not show what the question asks about.",
-        "The premise is wrong for this image.",
-        "What the question describes is not in the picture.",
-        "The question rests on something that isn't in the picture.",
-        "There is no answer to this, since the question assumes what the image contradicts.",
-        "I can't say, because the question does not fit the picture.",
-    ),
-    "Subjective_or_Philosophical": (
-        "There is no right answer to this that an image could prove.",
-        "That is a matter of opinion, which a picture can't settle.",
-        "I can't decide that from an image.",
-        "Different people would answer that differently, and the picture takes no side.",
-        "I don't have an answer to that.",
-        "That depends on one's own view, so I can't give one answer.",
-        "The picture can't tell us what to think about that.",
-        "I can't give a definite answer to a question of this sort.",
-    ),
-    "Vague_Description": (
-        "I'm not sure what the question refers to.",
-        "The question is too vague for me to answer.",
-        "I can't tell what is meant here.",
-        "I can't say which thing in the picture that is about.",
-        "The question is ambiguous, so I can't give a definite answer.",
-        "I'd need to know what exactly you mean.",
-        "It is unclear which part of the picture you are asking about.",
-        "I can't answer without knowing what you refer to.",
-    ),
-}
-_CLOSINGS: dict[Category, tuple[str, ...]] = {
-    "Context_Dependent": (
-        "If you know more about the occasion, I can work with that.",
-        "More information than the image holds would be needed.",
-        "I can describe what is visible, if that helps.",
-    ),
-    "False_Premises": (
-        "If you meant something else in the picture, tell me which.",
-        "I'm glad to answer a question about what is there.",
-        "Please ask about something that the picture shows.",
-    ),
-    "Subjective_or_Philosophical": (
-        "I can describe what is visible and leave the judgment to you.",
-        "What is your own view?",
-        "I can name what speaks for one view or the other, if you like.",
-    ),
-    "Vague_Description": (
-        "Could you say which one you mean?",
-        "Please point out what you are asking about.",
-        "With a more precise question I can try again.",
-    ),
-}
+
 # Not always: with the caption in each, refusals would be told from answers by their length alone.
-_SHOWN_SHARE = 0.6
-# With a colon, since a caption may be a noun phrase or a whole sentence.
-_SHOWN = (
-    "What I can see: {caption}",
-    "I can describe what is there: {caption}",
-    "In the picture I see this: {caption}",
-)
-# For the rejected side of answerable questions: reasons that sound right and are not.
-_FALSE_REASONS: dict[Category, tuple[str, ...]] = {
-    "Context_Dependent": (
-        "The picture gives no information about it.",
-        "It would take knowledge of what happened before or after.",
-        "Nothing in view has a bearing on it.",
-    ),
-    "False_Premises": (
-        "What you ask about does not appear in the image.",
-        "The picture shows something else.",
-        "No such thing can be seen here.",
-    ),
-    "Subjective_or_Philosophical": (
-        "Different people would see it differently.",
-        "It is a question of taste and interpretation.",
-        "No observation could decide it.",
-    ),
-    "Vague_Description": (
-        "Several things in the picture would fit.",
-        "The question does not say which part of the image it is about.",
-        "What is meant could be one of several things.",
-    ),
-}
+_SHOWN_SHARE = 0.5
+_SHOWN_WITH_ANSWER = 0.9
+_BASIS_SHARE = 0.6
+_DRAWS = 12
+# Words that lose their capital inside a sentence; any other first word may be a name.
+_COMMON = {
+    "a", "an", "the", "this", "that", "these", "those", "it", "its", "he", "she", "his", "her", "they",
+    "their", "there", "here", "we", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    "ten", "several", "many", "some", "all", "both", "each", "every", "most", "few", "no", "nobody",
+    "nothing", "none", "neither", "nor", "not", "people", "viewers", "only",
+}  # fmt: skip
 
 
 def honest_answer(question: Question, rng: random.Random) -> tuple[str, str]:
     """The chosen side: `(text, source)`. An honest refusal, or the right answer if there is one.
+
+    A refusal holds the reason as a sentence of its own. An answer is a full sentence with the gold answer in
+    it, marked `composer`; where the question is of a form that can't be turned into one it is the bare gold
+    answer, marked `gold`.
 
     Raises `ValueError` for an answerable question without gold answers.
     """
@@ -130,11 +60,57 @@ def honest_answer(question: Question, rng: random.Random) -> tuple[str, str]:
         scene, query = world
         text = honest.answer(scene, query) if question.answerable else honest.refusal(scene, query, rng)
         return text, MINIWORLD
-    if question.answerable:
-        if not question.answers:
-            raise ValueError(f"question {question.id} is Answerable and has no gold answer in `answers`")
-        return as_sentence(question.answers[0]), GOLD
-    return _refusal(question.category, question.reason, question.caption, rng), COMPOSER
+    if not question.answerable:
+        return compose_refusal(question, rng), COMPOSER
+    answer = _gold(question)
+    if answer_sentence(question.question, answer) is None:
+        return as_sentence(answer), GOLD
+    return compose_answer(question, rng), COMPOSER
+
+
+def compose_refusal(question: Question, rng: random.Random, *, joined: bool = False) -> str:
+    """An honest refusal of a photograph's unanswerable question, from its category, reason and caption.
+
+    With `joined` some put the reason in the same sentence as the refusal (`I can't tell, because ...`), which
+    changes the case of its first letter; without, the reason stands in it verbatim.
+    """
+    return _refusal(question.category, question.reason, question.caption, question.question, rng, joined)
+
+
+def compose_answer(question: Question, rng: random.Random) -> str:
+    """A right answer in full sentences, from question, gold answer and caption, as long as a refusal.
+
+    Where the question can't be turned into a statement, the gold answer stands in a frame that fits any word
+    (`The picture answers this: spoon.`).
+
+    Raises `ValueError` without gold answers.
+    """
+    answer = _gold(question)
+
+    def draw() -> str:
+        sentence = answer_sentence(question.question, answer)
+        said = as_sentence(sentence) if sentence else _framed(answer, rng)
+        basis = rng.choice(BASES) if rng.random() < _BASIS_SHARE else ""
+        shown = (
+            _shown(question.caption, rng) if question.caption and rng.random() < _SHOWN_WITH_ANSWER else ""
+        )
+        offer = rng.choice(OFFERS) if rng.random() < 0.3 else ""
+        # A basis such as `The picture shows it plainly` refers to the sentence before it.
+        order = rng.choice(((said, basis, shown), (shown, said, basis)))
+        return " ".join(part for part in (*order, offer) if part)
+
+    return _read_as(False, draw, question.question)
+
+
+def _gold(question: Question) -> str:
+    if not question.answers:
+        raise ValueError(f"question {question.id} is Answerable and has no gold answer in `answers`")
+    return question.answers[0]
+
+
+def _framed(answer: str, rng: random.Random) -> str:
+    frames = {"yes": YES_FRAMES, "no": NO_FRAMES}.get(answer.strip().lower(), FRAMES)
+    return as_sentence(rng.choice(frames).format(answer=" ".join(answer.split()).rstrip(".")))
 
 
 def refusal_for(question: Question, rng: random.Random, like: Question | None = None) -> tuple[str, str]:
@@ -150,8 +126,9 @@ def refusal_for(question: Question, rng: random.Random, like: Question | None = 
     world = world_of(question)
     if world is not None:
         return honest.mistaken_refusal(*world, rng), MINIWORLD
-    category = like.category if like is not None else rng.choice(sorted(_FALSE_REASONS))
-    return _refusal(category, rng.choice(_FALSE_REASONS[category]), question.caption, rng), COMPOSER
+    category = like.category if like is not None else rng.choice(sorted(FALSE_REASONS))
+    reason = rng.choice(FALSE_REASONS[category])
+    return _refusal(category, reason, question.caption, question.question, rng), COMPOSER
 
 
 def as_sentence(text: str) -> str:
@@ -173,19 +150,63 @@ def world_of(question: Question) -> tuple[Scene, Query] | None:
     return Scene.from_dict(question.metadata["scene"]), Query.from_dict(question.metadata["query"])
 
 
-def _refusal(category: Category, reason: str | None, caption: str | None, rng: random.Random) -> str:
-    opening = rng.choice(_OPENINGS[category])
+def _refusal(
+    category: Category,
+    reason: str | None,
+    caption: str | None,
+    asked: str,
+    rng: random.Random,
+    joined: bool = False,
+) -> str:
     grounds = as_sentence(reason) if reason else ""
-    shown = _shown(caption, rng) if caption and rng.random() < _SHOWN_SHARE else ""
-    # An offer to describe the picture makes no sense after describing it.
-    closings = [text for text in _CLOSINGS[category] if not (shown and "visible" in text)]
-    closing = rng.choice(closings) if rng.random() < 0.4 else ""
-    # The opening is not always first: a model that learns one first word has learned a template.
-    order = rng.choice(((opening, grounds, shown), (opening, shown, grounds), (shown, opening, grounds)))
-    return " ".join(part for part in (*order, closing) if part)
+
+    def draw() -> str:
+        opening = rng.choice(OPENINGS[category])
+        shown = _shown(caption, rng) if caption and rng.random() < _SHOWN_SHARE else ""
+        # An offer to describe the picture makes no sense after describing it.
+        closings = [text for text in CLOSINGS[category] if not (shown and "visible" in text)]
+        closing = rng.choice(closings) if rng.random() < 0.4 else ""
+        if joined and (inside := _inside(grounds)) and rng.random() < 0.5:
+            said = rng.choice(JOINED[category]).format(reason=inside)
+            order = rng.choice(((said, shown), (shown, said)))
+        else:
+            # The opening is not always first: a model that learns one first word has learned a template.
+            order = rng.choice(
+                (
+                    (opening, grounds, shown),
+                    (opening, shown, grounds),
+                    (shown, opening, grounds),
+                    (grounds, opening, shown),
+                )
+            )
+        return " ".join(part for part in (*order, closing) if part)
+
+    return _read_as(True, draw, asked)
+
+
+def _read_as(refused: bool, draw: Callable[[], str], asked: str) -> str:
+    """The first of some drawn texts that the rules read as what it is meant to be; else the last of them.
+
+    Which words are misread hangs on the reason and the caption (`many could be meant` is read as a guess), so
+    a few can't be helped by drawing.
+    """
+    text = draw()
+    for _ in range(_DRAWS - 1):
+        if judge_refusal(text, asked).refused is refused:
+            return text
+        text = draw()
+    return text
+
+
+def _inside(sentence: str) -> str | None:
+    """A sentence as it stands inside another: without its capital. None where that may be a name's."""
+    first = sentence.split(" ", 1)[0].strip(",") if sentence else ""
+    if first.lower() not in _COMMON or re.search(r"[.!?:]\s", sentence):
+        return None
+    return sentence[0].lower() + sentence[1:]
 
 
 def _shown(caption: str, rng: random.Random) -> str:
     """A sentence that says what the caption says; empty when its first sentence is too long."""
     seen = first_sentence(caption)
-    return rng.choice(_SHOWN).format(caption=seen) if seen else ""
+    return rng.choice(SHOWN).format(caption=seen) if seen else ""
