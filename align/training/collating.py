@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from align.data.images import open_image
 from align.data.loading import resolve_image
 from align.records import Pair, SFTRow
 from align.training.data import row_texts
+from align.training.losses import gate_for
 from align.training.sequences import SequenceBatch, build_sequences
 
 KEPT_AREA = (0.01, 0.2)  # of a corrupted image; mDPO, arXiv 2406.11839
@@ -57,11 +58,13 @@ class Collator:
         shared: both sides of a pair go behind one prompt; else each side into a row of its own.
         corrupt: add `corrupted`, the chosen sides behind prompts whose images were cropped to 1-20 % of
             their area and resized back (mDPO). The crop is the same for a row every time.
+        closed: categories whose rows are left out of `corrupted`; `gate` `[B]` says which rows are in it.
         image_always: a batch without any image gets one more row, a blank image with nothing to score, so
             that each process runs its vision tower in each step: where weights are sharded over processes,
             one that skipped it would keep the others waiting for ever.
 
-    Gives `index` `[B]`, `sequences`, and with `corrupt` `corrupted`. Completions are numbered in the order of
+    Gives `index` `[B]`, `sequences`, and with `corrupt` `gate` and `corrupted` (not where no row of the
+    batch is in it). Completions are numbered in the order of
     the rows, a pair's chosen side first.
     """
 
@@ -70,6 +73,7 @@ class Collator:
     model_type: str
     shared: bool = True
     corrupt: bool = False
+    closed: Collection[str] = ()
     image_always: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
@@ -85,11 +89,19 @@ class Collator:
             each = [(p, i, [side]) for p, i, own in zip(prompts, images, sides, strict=True) for side in own]
             batch["sequences"] = self._sequences(*(list(column) for column in zip(*each, strict=True)))
         if self.corrupt:
+            batch["gate"] = gate_for([row.category for row in rows], self.closed)
+            kept = batch["gate"].nonzero().flatten().tolist()
             cropped = [
-                [crop(image, random.Random(f"{row.question_id}-{i}")) for i, image in enumerate(own)]
-                for row, own in zip(rows, images, strict=True)
+                [
+                    crop(image, random.Random(f"{rows[k].question_id}-{i}"))
+                    for i, image in enumerate(images[k])
+                ]
+                for k in kept
             ]
-            batch["corrupted"] = self._sequences(prompts, cropped, [own[:1] for own in sides])
+            if kept or self.image_always:
+                batch["corrupted"] = self._sequences(
+                    [prompts[k] for k in kept], cropped, [sides[k][:1] for k in kept]
+                )
         return batch
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
@@ -139,6 +151,10 @@ def crop(image: Image.Image, rng: random.Random) -> Image.Image:
     width, height = max(1, round(share * image.width)), max(1, round(share * image.height))
     left, top = rng.randint(0, image.width - width), rng.randint(0, image.height - height)
     return image.crop((left, top, left + width, top + height)).resize(image.size)
+
+
+def _cropped(images: list[Image.Image], question_id: str) -> list[Image.Image]:
+    return [crop(image, random.Random(f"{question_id}-{i}")) for i, image in enumerate(images)]
 
 
 def _blank_row() -> SFTRow:

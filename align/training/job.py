@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from omegaconf import DictConfig
 from peft import PeftModel
 from tqdm.auto import tqdm
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from align.data.audit import read_held_out
 from align.data.audit_report import print_summary
@@ -30,11 +31,11 @@ from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.training.arguments import training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
 from align.training.audit import Planned, audit_rows
-from align.training.collating import Example
+from align.training.collating import KEPT_AREA, Example
 from align.training.console import ConsoleProgress, keep_quiet, say, training_figures
 from align.training.data import TrainingRows, find_rows, longest_context, read_training_rows
 from align.training.estimate import step_plan
-from align.training.losses import parse_losses
+from align.training.losses import gate_for, parse_losses
 from align.training.probe import HonestyProbe, probe_settings
 from align.training.probe_questions import find_probe_questions
 from align.training.proving import prove_rows_run
@@ -45,6 +46,7 @@ from align.training.saving import model_card, save_trained
 from align.training.tracking import finish_tracking, set_up_tracking
 from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
 
+Logps = Callable[[Sequence[Example]], tuple[torch.Tensor, torch.Tensor]]
 SEQUENCES = {"auto": None, "shared": True, "separate": False}
 
 
@@ -142,12 +144,23 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         trainer = PreferenceTrainer(terms=terms, closed=config.get("closed") or (), **common)
         if trainer.not_shared:
             say(f"each side of a pair is run in a sequence of its own: {trainer.not_shared}")
+    if trainer.sharded and not isinstance(network, PeftModel) and terms and terms.needs_reference:
+        raise ValueError(
+            f"{cfg.method} needs a reference, and lora=full with sharded weights (ZeRO-3, FSDP) has none: "
+            "train an adapter, use DDP or ZeRO-2, or a method without a reference (simpo, orpo)"
+        )
     ConsoleProgress("rows" if supervised else "pairs").attach(trainer)
     parameters = format_parameters(count_parameters(network, family))
     say(parameters)
     prove_rows_run(trainer, rows)
-    if isinstance(trainer, PreferenceTrainer) and trainer.terms.needs_reference:
-        fill_reference(trainer, rows.rows, loaded, config["reference"], data_root=data["root"])
+    if isinstance(trainer, PreferenceTrainer) and trainer.terms.needs_reference and cfg.reference.cache:
+        fill = partial(
+            fill_reference, trainer, rows.rows, loaded, config["reference"], data_root=data["root"]
+        )
+        if trainer.sharded:  # weights that are cut up run only where training has put them together
+            trainer.add_callback(AtTrainBegin(fill))
+        else:
+            fill()
     probe = honesty_probe(trainer, config, rows.rows, loaded, folder)
 
     tuned = isinstance(network, PeftModel)
@@ -230,19 +243,39 @@ def fill_reference(
     *,
     data_root: str,
 ) -> None:
-    """Look up the reference's log-probs, and compute those that no earlier run has left.
-
-    Sharded weights cannot run before training has wrapped them: each step then computes its own.
-    """
-    if not settings["cache"] or trainer.sharded:
-        return
-    accelerator = trainer.accelerator
-    with accelerator.autocast():
-        dtype = compute_dtype(trainer.bare)
-    cache = ReferenceCache(settings["folder"], reference_context(loaded, dtype=dtype))
+    """Look up the reference's log-probs, and compute those that no earlier run has left."""
     digests = image_digests({image for pair in pairs for image in pair.images}, data_root)
-    keys = reference_keys(pairs, digests, cache.folder.name)
-    batch = trainer.args.per_device_train_batch_size
+    with trainer.accelerator.autocast():
+        dtype = compute_dtype(trainer.bare)
+
+    def cached(compute: Logps, places: Sequence[int], corrupted: bool) -> torch.Tensor:
+        facts = {"cropped_to": KEPT_AREA} if corrupted else None
+        cache = ReferenceCache(settings["folder"], reference_context(loaded, dtype=dtype, settings=facts))
+        wanted = [pairs[place] for place in places]
+        keys = reference_keys(wanted, digests, cache.folder.name, corrupted=corrupted)
+        return _cached_logps(trainer, cache, keys, compute, wanted)
+
+    trainer.reference = cached(trainer.reference_logps, range(len(pairs)), False)
+    if trainer.corrupt:
+        gate = gate_for([pair.category for pair in pairs], trainer.closed)
+        trainer.corrupted_reference = torch.zeros(len(pairs))
+        if gate.any():
+            found = cached(trainer.corrupted_reference_logps, gate.nonzero().flatten().tolist(), True)
+            trainer.corrupted_reference[gate] = found[:, 0]
+
+
+def _cached_logps(
+    trainer: PreferenceTrainer,
+    cache: ReferenceCache,
+    keys: Sequence[bytes],
+    compute: Logps,
+    pairs: Sequence[Pair],
+) -> torch.Tensor:
+    accelerator = trainer.accelerator
+
+    def most(rows: int) -> int:
+        return int(accelerator.gather(torch.tensor([rows], device=accelerator.device)).max())
+
     with tqdm(desc="reference", unit="pair", leave=False, disable=not sys.stderr.isatty()) as bar:
 
         def advance(done: int, total: int) -> None:
@@ -252,16 +285,26 @@ def fill_reference(
         computed = fill_reference_cache(
             cache,
             keys,
-            lambda places: trainer.reference_logps([Example(i, pairs[i]) for i in places]),
-            chunk=batch,
+            lambda places: compute([Example(i, pairs[i]) for i in places]),
+            chunk=trainer.args.per_device_train_batch_size,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
             progress=advance,
+            most_rows=most if trainer.sharded else None,
         )
     accelerator.wait_for_everyone()
-    chosen, rejected = cache.get(keys)
-    trainer.reference = torch.stack([chosen, rejected], dim=1)
     say(f"reference: {computed} of {len(keys)} pairs computed, the others found in {cache.folder}")
+    return torch.stack(cache.get(keys), dim=1)
+
+
+class AtTrainBegin(TrainerCallback):
+    """Do something when training has wrapped the model, and before its first step."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action = action
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.action()
 
 
 def honesty_probe(

@@ -111,15 +111,20 @@ def image_digests(images: Iterable[str], data_root: str | Path) -> dict[str, str
     return digests
 
 
-def reference_keys(pairs: Sequence[Pair], digests: Mapping[str, str], context: str) -> list[bytes]:
+def reference_keys(
+    pairs: Sequence[Pair], digests: Mapping[str, str], context: str, *, corrupted: bool = False
+) -> list[bytes]:
     """16 bytes for each pair, from its texts, the bytes of its images in their order, and the context.
 
-    `digests` are those of `image_digests`. Ids, kinds and sources do not count: the model does not see them.
+    `digests` are those of `image_digests`. Ids, kinds and sources do not count, since the model does not see
+    them; with `corrupted` the question's id does, since it says how the row's images are cropped.
     Raises `KeyError` for an image without a digest.
     """
     keys = []
     for pair in pairs:
         content = [context, pair.prompt, pair.chosen, pair.rejected, *(digests[i] for i in pair.images)]
+        if corrupted:
+            content.append(pair.question_id)
         keys.append(blake2b(json.dumps(content).encode(), digest_size=KEY_BYTES).digest())
     return keys
 

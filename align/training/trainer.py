@@ -27,7 +27,7 @@ from align.records import Pair, SFTRow
 from align.training.attention import why_not_shared
 from align.training.collating import Collator, Example, RowDataset
 from align.training.completions import completion_logps, one_look
-from align.training.losses import LossTerms, PairLogps, gate_for
+from align.training.losses import LossTerms, PairLogps
 from align.training.sequences import SequenceBatch
 from align.training.undisturbed import undisturbed
 
@@ -47,6 +47,7 @@ class CompletionTrainer(Trainer):
 
     loss_is_scaled_for_ga = True  # see `compute_loss`
     corrupt = False
+    closed: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class CompletionTrainer(Trainer):
             family.name,
             shared=self.not_shared is None,
             corrupt=self.corrupt,
+            closed=self.closed,
             image_always=self.sharded and any(row.images for row in rows),
         )
         self.data_collator = collator
@@ -112,14 +114,18 @@ class CompletionTrainer(Trainer):
         return completion_logps(model, batch, bare=self.bare, shared=self.not_shared is None, pack=self.pack)
 
     @torch.no_grad()
-    def row_logps(self, examples: Sequence[Example]) -> Tensor:
-        """Summed log-probs of the completions of rows, `[C]` on the CPU, before training wraps the model."""
+    def row_logps(self, examples: Sequence[Example], sequences: str = "sequences") -> Tensor:
+        """Summed log-probs of the completions of rows, `[C]` on the CPU.
+
+        `sequences` names those of the collator's batch. Where weights are sharded all processes have to call
+        it together, once training has wrapped the model.
+        """
         model: Any = self.model
         device = self.accelerator.device
         collate: Any = self.data_collator
         batch = collate(examples)
         with self.accelerator.autocast(), undisturbed(model, device):
-            return self.logps(model, batch["sequences"].to(device))[0].cpu()
+            return self.logps(self.model_wrapped, batch[sequences].to(device))[0].cpu()
 
     @property
     def sharded(self) -> bool:
@@ -213,8 +219,9 @@ class PreferenceTrainer(CompletionTrainer):
         others: see `CompletionTrainer`.
 
     The reference is the model without its adapter, or, when an adapter is trained further, a frozen copy of
-    it under the name `reference`. Its log-probs are looked up in `reference`, `[rows, 2]`, where that was
-    filled (`align.training.reference`), and computed in the step where it was not.
+    it under the name `reference`. Its log-probs are looked up in `reference`, `[rows, 2]`, and those of the
+    chosen side behind a corrupted image in `corrupted_reference`, `[rows]`, where these were filled
+    (`align.training.reference`), and computed in the step where they were not.
     """
 
     def __init__(self, *, terms: LossTerms, closed: Collection[str] = (), **others: Any) -> None:
@@ -222,6 +229,7 @@ class PreferenceTrainer(CompletionTrainer):
         self.closed = tuple(closed)
         self.corrupt = terms.needs_corrupted_image
         self.reference: Tensor | None = None
+        self.corrupted_reference: Tensor | None = None
         super().__init__(**others)
 
     def batch_loss(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -230,14 +238,7 @@ class PreferenceTrainer(CompletionTrainer):
             sums, counts = self.logps(model, inputs["sequences"])
         chosen, rejected = sums.view(-1, 2).unbind(1)
         chosen_tokens, rejected_tokens = counts.view(-1, 2).unbind(1)
-        corrupted = {}
-        if self.corrupt:
-            with one_look(self.bare) if self._can_share_images else nullcontext():
-                with torch.no_grad(), self.as_reference(model):
-                    corrupted["reference_corrupted_chosen"], _ = self.logps(model, inputs["corrupted"])
-                corrupted["corrupted_chosen"], _ = self.logps(model, inputs["corrupted"])
-            rows = [self.rows_of(model)[i] for i in inputs["index"].tolist()]
-            corrupted["gate"] = gate_for([row.category for row in rows], self.closed).to(chosen.device)
+        corrupted = self._corrupted(model, inputs) if self.corrupt else {}
         logps = PairLogps(
             chosen=chosen,
             rejected=rejected,
@@ -252,10 +253,6 @@ class PreferenceTrainer(CompletionTrainer):
     def items(self, inputs: dict[str, Any]) -> int:
         return len(inputs["index"])
 
-    def rows_of(self, model: nn.Module) -> Sequence[Any]:
-        dataset: Any = self.train_dataset if model.training else self.eval_dataset
-        return dataset.rows
-
     def reference_logps(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """The reference's log-probs of chosen and rejected, `[n]` on the CPU. For before training only:
         without an adapter, the model is its own reference until the first step."""
@@ -263,14 +260,20 @@ class PreferenceTrainer(CompletionTrainer):
             chosen, rejected = self.row_logps(examples).view(-1, 2).unbind(1)
         return chosen, rejected
 
+    def corrupted_reference_logps(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        """The same of the chosen side behind a corrupted image, twice."""
+        with self.as_reference(self.model) if isinstance(self.model, PeftModel) else nullcontext():
+            chosen = self.row_logps(examples, "corrupted")
+        return chosen, chosen
+
     def as_reference(self, model: nn.Module) -> AbstractContextManager[Any]:
         """Within it the model is its own reference."""
         peft: Any = self.accelerator.unwrap_model(model)
         if not isinstance(peft, PeftModel):
             raise ValueError(
-                "without an adapter there is nothing to switch off: the reference's log-probs must be "
-                "computed before training (reference.cache=true), which weights that are sharded over "
-                "processes don't allow"
+                "without an adapter there is nothing to switch off, so the reference's log-probs must be "
+                "computed before training (reference.cache=true), and held-out pairs have none: set "
+                "data.eval_pairs=null, or train an adapter"
             )
         if REFERENCE_ADAPTER in peft.peft_config:
             return _Adapter(peft, REFERENCE_ADAPTER)
@@ -283,6 +286,21 @@ class PreferenceTrainer(CompletionTrainer):
             with torch.no_grad(), self.as_reference(model):
                 found = self.logps(model, inputs["sequences"])[0].view(-1, 2)
         return {"reference_chosen": found[:, 0], "reference_rejected": found[:, 1]}
+
+    def _corrupted(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """What the image-conditioned terms take; 0 for rows that their gate leaves out."""
+        gate = inputs["gate"]
+        policy = torch.zeros(len(gate), device=self.accelerator.device)
+        reference = torch.zeros_like(policy)
+        if "corrupted" in inputs:
+            with one_look(self.bare) if self._can_share_images else nullcontext():
+                if self.corrupted_reference is not None and model.training:
+                    reference = self.corrupted_reference[inputs["index"].cpu()].to(policy.device)
+                else:
+                    with torch.no_grad(), self.as_reference(model):
+                        reference[gate] = self.logps(model, inputs["corrupted"])[0]
+                policy = policy.masked_scatter(gate, self.logps(model, inputs["corrupted"])[0])
+        return {"gate": gate, "corrupted_chosen": policy, "reference_corrupted_chosen": reference}
 
     @property
     def _can_share_images(self) -> bool:

@@ -1,5 +1,6 @@
 """Two processes under `accelerate launch` train as one does: DDP, DeepSpeed ZeRO-2 and ZeRO-3, on the CPU."""
 
+import re
 import subprocess
 import sys
 import time
@@ -73,6 +74,9 @@ def test_two_processes_equal_one(
     said = run([*launcher(name, tmp_path), *command("dpo", mixed, tmp_path / "run", *TWO)], tmp_path)
     assert "2 process(es)" in said
     assert said.count("step     3/3") == 1
+    # A half of the pairs that differ, since the other process computes the others.
+    computed = re.search(r"reference: (\d+) of 18 pairs computed", said)
+    assert computed and 5 <= int(computed[1]) <= 9
     got = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
     assert got.keys() == one_process.keys()
     for key, weights in one_process.items():

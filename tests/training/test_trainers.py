@@ -208,6 +208,36 @@ def test_the_gate_leaves_its_categories_out_of_the_image_terms(rows_root: Path, 
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+def test_a_corrupted_reference_that_was_looked_up_trains_as_one_that_is_computed(
+    rows_root: Path, tmp_path: Path
+) -> None:
+    closed = ("Vague_Description",)
+    computed = make_trainer(MDPO, rows_root, tmp_path, closed=closed, moved=True)
+    cached = make_trainer(MDPO, rows_root, tmp_path, closed=closed, moved=True)
+    categories = ["Vague_Description", "Answerable"]
+    rows = [
+        row.model_copy(update={"category": categories[i % 2]})
+        for i, row in enumerate(cached.train_dataset.rows)
+    ]
+    gate = [row.category not in closed for row in rows]
+    cached.corrupted_reference = torch.zeros(len(rows))
+    for i, row in enumerate(rows):
+        if gate[i]:
+            cached.corrupted_reference[i] = cached.corrupted_reference_logps([Example(i, row)])[0]
+    looks = []
+    for trainer in (computed, cached):
+        batch = trainer.data_collator([Example(i, rows[i]) for i in range(8)])
+        assert batch["gate"].tolist() == gate[:8]
+        assert batch["corrupted"].completions == sum(gate[:8])
+        run = trainer.logps
+        calls: list[int] = []
+        trainer.logps = lambda *a, run=run, calls=calls: (calls.append(1), run(*a))[1]
+        trainer.model.train()
+        looks.append((trainer.compute_loss(trainer.model, batch).item(), len(calls)))
+    assert looks[0][0] == pytest.approx(looks[1][0], rel=1e-5)
+    assert [calls for _, calls in looks] == [4, 3]
+
+
 def test_images_are_encoded_once_a_step_without_autograd(rows_root: Path, tmp_path: Path) -> None:
     trainer = make_trainer(DPO, rows_root, tmp_path, moved=True)
     batch = trainer.data_collator([Example(i, row) for i, row in enumerate(trainer.train_dataset.rows[:4])])
