@@ -21,6 +21,7 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,10 @@ def main(cfg: DictConfig) -> None:
     print(json.dumps(result))
 
 
+# `from_pretrained` changes torch's default device for a while, in all threads.
+LOADING = threading.Lock()
+
+
 @dataclass(frozen=True)
 class Cell:
     """One adapter: trained once, graded once on each set of questions that is asked for."""
@@ -134,7 +139,9 @@ class Cell:
         if not kept.exists():
             if not (folder / "run.json").exists():  # what training writes last
                 self.train(cfg, home, folder)
-            write_json(kept, rates(load_model("tiny_vlm", folder / "adapter"), root, questions))
+            with LOADING:
+                loaded = load_model("tiny_vlm", folder / "adapter")
+            write_json(kept, rates(loaded, root, questions))
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
 
