@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from align.evaluation.metrics import summarize
 from align.evaluation.scorers import graded_record
@@ -107,6 +107,7 @@ def main(cfg: DictConfig) -> None:
         "base": json.loads(base.read_text()),
         "seeds": list(cfg.seeds),
         "learning_rate": best,
+        "settings": OmegaConf.to_container(cfg.settings),
         "validation": {cell.name: score for cell, score in validated.items()},
         "packages": package_versions(),
         "hardware": hardware(),
@@ -160,6 +161,7 @@ class Cell:
             f"threads={cfg.threads}",
             "probe=none",
             "tracking=none",
+            *(f"{key}={value}" for key, value in (cfg.settings.get(self.method) or {}).items()),
         ]
         process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if process.returncode:
