@@ -1,28 +1,46 @@
-"""Build both-ways preference pairs from questions and the model's own responses.
+"""Build preference pairs from questions and models' responses.
 
     python data_prep/build_pairs.py                       the miniature world, made if it is not there
-    python data_prep/build_pairs.py folder=data/mohobench   what ingest.py and sample_responses.py wrote
+    python data_prep/build_pairs.py folder=data/mohobench root=IMAGES       what ingest.py and
+                                                          sample_responses.py wrote
+    python data_prep/build_pairs.py folder=data/mohobench root=IMAGES mix=paper retain=RLHF_V/pairs.jsonl \
+        answers=data/mohobench/honest_answers.jsonl verdicts=data/mohobench/verdicts.jsonl
+    python data_prep/build_pairs.py --help                groups and settings
 
-Writes `pairs` and, beside it, a summary of what came out and what was left out and why.
+Writes `pairs` and, beside it, a summary, the input rows that were left out and why, a data card, and other
+trainers' forms of the pairs if `export` asks for them. docs/training-data.md explains the policies.
 """
 
+import shlex
+import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+from align.data.card import Origin, card_section, write_card
+from align.data.export import export, require_forms
+from align.data.held_out import OtherSplits, training_questions
 from align.data.judge import correct, refused
+from align.data.ledger import Ledger
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
-from align.data.report import print_summary, progress_bar
-from align.data.split import select_split
-from align.records import Question, Response, read_records, write_json, write_records
+from align.data.policies import Policy
+from align.data.report import print_summary, progress_bar, say
+from align.data.responses import account_for_verdicts, judge_by_text, judge_by_verdicts, judge_name
+from align.data.retain import as_pairs, read_retain, usable_retain
+from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_pairs")
 def main(cfg: DictConfig) -> None:
-    folder, pairs_file = run_folder(), Path(cfg.pairs)
+    config, folder, pairs_file, ledger = to_plain(cfg), run_folder(), Path(cfg.pairs), Ledger()
+    mix = Mix(**config["mix"])
+    policy = Policy(**{name: config[name] for name in Policy.__dataclass_fields__})
+    require_forms(cfg.export)
+    if cfg.judge and not cfg.verdicts:
+        raise ValueError("judge=NAME says whose verdicts count: give verdicts=FILE too")
     if Path(cfg.folder) == Path(cfg.miniworld):
         # Here, because it loads transformers, which building from files does without.
         from align.miniworld.prepare import ensure_responses
@@ -33,27 +51,56 @@ def main(cfg: DictConfig) -> None:
         raise FileNotFoundError(
             f"responses={cfg.responses}: no such file; run data_prep/sample_responses.py first"
         )
-    questions = select_split(read_records(cfg.questions, Question), cfg.split)
+
+    every_question = read_records(cfg.questions, Question)
+    others = OtherSplits(every_question, cfg.split, cfg.root)
+    questions = training_questions(every_question, cfg.split, others, ledger)
     responses = read_records(cfg.responses, Response)
+    answers = read_records(cfg.answers, HonestAnswer) if cfg.answers else None
+    retain = {}
+    if cfg.retain:
+        rows = as_pairs(read_retain(cfg.retain), cfg.retain)
+        retain = usable_retain(rows, others, mix.per_question, ledger)
+    judge = judge_by_text(refused)
+    if cfg.verdicts:
+        verdicts = read_records(cfg.verdicts, Verdict)
+        judge = judge_by_verdicts(verdicts, cfg.judge)
+        account_for_verdicts(verdicts, responses, ledger, cfg.judge)
 
     pairs, summary = build_pairs(
         questions,
         responses,
-        refused=refused,
+        judge=judge,
         correct=correct,
-        own_wrong=cfg.own_wrong,
-        mix=Mix(**to_plain(cfg.mix)),
+        answers=answers,
+        retain=retain,
+        policy=policy,
+        mix=mix,
         seed=cfg.seed,
+        ledger=ledger,
     )
+
     write_records(pairs_file, pairs)
     write_json(pairs_file.with_suffix(".summary.json"), summary | {"run": str(folder)})
-    write_run_json(
-        folder,
-        config=cfg,
-        seeds=cfg.seed,
-        inputs={"questions": cfg.questions, "responses": cfg.responses, "pairs": pairs_file},
+    if cfg.list_left_out:
+        write_records(pairs_file.with_suffix(".left_out.jsonl"), ledger.left_out())
+    exported = export(pairs, cfg.export, pairs_file, cfg.root)
+    names = ("questions", "responses", "answers", "verdicts", "retain")
+    inputs = {name: config[name] for name in names if config[name]}
+    origin = Origin(
+        questions={question.id: question for question in questions},
+        licenses=config["licenses"],
+        judge=judge_name(questions, verdicts if cfg.verdicts else None, cfg.judge),
+        answers=answers or (),
+        inputs=inputs,
+        command=shlex.join(["python", *sys.argv]),
+        not_compared=others.not_compared(image for pair in pairs for image in pair.images),
     )
+    card = write_card(pairs_file, card_section(pairs, summary, origin))
+    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"pairs": pairs_file} | exported)
     print_summary(f"pairs: {pairs_file}", summary)
+    for path in (card, *exported.values()):
+        say(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -1,40 +1,99 @@
 """Build supervised rows: honest refusals of unanswerable questions, right answers to the others.
 
     python data_prep/build_sft.py                       the miniature world, made if it is not there
-    python data_prep/build_sft.py folder=data/mohobench   what ingest.py wrote
+    python data_prep/build_sft.py folder=data/mohobench root=IMAGES   what ingest.py wrote
+    python data_prep/build_sft.py --help                groups and settings
 
-Writes `sft` and, beside it, a summary of what came out and what was left out and why.
+Writes `sft` and, beside it, a summary, the input rows that were left out and why, a data card, and other
+trainers' forms of the rows if `export` asks for them. docs/training-data.md explains the policies.
 """
 
+import shlex
+import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+from align.data.card import Origin, card_section, write_card
+from align.data.export import export, require_forms
+from align.data.held_out import OtherSplits, training_questions
+from align.data.judge import refused
+from align.data.ledger import Ledger
 from align.data.mix import Mix
-from align.data.report import print_summary
+from align.data.report import print_summary, say
+from align.data.responses import hardness_of
+from align.data.retain import as_sft, read_retain, usable_retain
 from align.data.sft import build_sft
-from align.data.split import select_split
-from align.records import Question, read_records, write_json, write_records
+from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_sft")
 def main(cfg: DictConfig) -> None:
-    folder, sft_file = run_folder(), Path(cfg.sft)
+    config, folder, sft_file, ledger = to_plain(cfg), run_folder(), Path(cfg.sft), Ledger()
+    mix = Mix(**config["mix"])
+    require_forms(cfg.export)
+    if cfg.order not in ("random", "hardest_first"):
+        raise ValueError(f"order must be random or hardest_first, not {cfg.order!r}")
+    if (cfg.order == "hardest_first") != bool(cfg.responses):
+        raise ValueError("order=hardest_first and responses=FILE need each other: give both or neither")
+    if cfg.verdicts and not cfg.responses:
+        raise ValueError(
+            "verdicts=FILE judges responses, which only order=hardest_first looks at: leave it out"
+        )
+    if cfg.judge and not cfg.verdicts:
+        raise ValueError("judge=NAME says whose verdicts count: give verdicts=FILE too")
     if Path(cfg.folder) == Path(cfg.miniworld):
         # Here, because it loads transformers, which building from files does without.
         from align.miniworld.prepare import ensure_questions
 
         ensure_questions(cfg.miniworld)
-    questions = select_split(read_records(cfg.questions, Question), cfg.split)
 
-    rows, summary = build_sft(questions, mix=Mix(**to_plain(cfg.mix)), seed=cfg.seed)
+    every_question = read_records(cfg.questions, Question)
+    others = OtherSplits(every_question, cfg.split, cfg.root)
+    questions = training_questions(every_question, cfg.split, others, ledger)
+    answers = read_records(cfg.answers, HonestAnswer) if cfg.answers else None
+    retain = {}
+    if cfg.retain:
+        retain = usable_retain(as_sft(read_retain(cfg.retain)), others, mix.per_question, ledger)
+    hardness = None
+    if cfg.responses:
+        responses = read_records(cfg.responses, Response)
+        verdicts = read_records(cfg.verdicts, Verdict) if cfg.verdicts else None
+        hardness = hardness_of(questions, responses, refused=refused, verdicts=verdicts, judge=cfg.judge)
+
+    rows, summary = build_sft(
+        questions,
+        answers=answers,
+        missing_answers=cfg.missing_answers,
+        retain=retain,
+        hardness=hardness,
+        mix=mix,
+        seed=cfg.seed,
+        ledger=ledger,
+    )
 
     write_records(sft_file, rows)
     write_json(sft_file.with_suffix(".summary.json"), summary | {"run": str(folder)})
-    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs={"questions": cfg.questions, "sft": sft_file})
+    if cfg.list_left_out:
+        write_records(sft_file.with_suffix(".left_out.jsonl"), ledger.left_out())
+    exported = export(rows, cfg.export, sft_file, cfg.root)
+    names = ("questions", "answers", "retain", "responses", "verdicts")
+    inputs = {name: config[name] for name in names if config[name]}
+    origin = Origin(
+        questions={question.id: question for question in questions},
+        licenses=config["licenses"],
+        answers=answers or (),
+        inputs=inputs,
+        command=shlex.join(["python", *sys.argv]),
+        not_compared=others.not_compared(image for row in rows for image in row.images),
+    )
+    card = write_card(sft_file, card_section(rows, summary, origin))
+    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"sft": sft_file} | exported)
     print_summary(f"SFT rows: {sft_file}", summary)
+    for path in (card, *exported.values()):
+        say(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from typing import Any, Protocol, TypeVar, get_args
 
 from align.records import UNANSWERABLE, Category, PairKind
 
+BEYOND = "beyond the ratio, the category weights or the total"
+"""Why `choose` does not take a row that could have been taken."""
+
 
 class _Row(Protocol):
     @property
@@ -32,7 +35,8 @@ class Mix:
 
     Attributes:
         ratio: weight of each kind, for instance `{"refuse": 1, "answer": 2}`. The scarcest kind limits
-            the number of rows, so the ratio is kept exactly (to a row); 0 leaves a kind out.
+            the number of rows, so the ratio is kept exactly (to a row); 0 leaves a kind out. `retain` rows
+            are general preference data from a file; the paper's mix is `{"refuse": 1, "retain": 1}`.
         categories: weight of each category within the `refuse` rows. A category that has too few rows
             gives all it has, and the others fill its place. 0 leaves a category out.
         total: the number of rows at most; None takes as many as the ratio allows.
@@ -46,7 +50,7 @@ class Mix:
 
     def __post_init__(self) -> None:
         for name, weights, known in (
-            ("ratio", self.ratio, [kind for kind in get_args(PairKind) if kind != "retain"]),
+            ("ratio", self.ratio, list(get_args(PairKind))),
             ("categories", self.categories, list(UNANSWERABLE)),
         ):
             unknown = sorted(set(weights) - set(known))
@@ -55,7 +59,7 @@ class Mix:
             if any(weight < 0 or not math.isfinite(weight) for weight in weights.values()):
                 raise ValueError(f"the weights of {name} must be 0 or more, not {dict(weights)}")
         if not any(self.ratio.values()):
-            raise ValueError("ratio leaves every kind out: give `refuse` or `answer` a weight above 0")
+            raise ValueError("ratio leaves every kind out: give one a weight above 0")
         if self.ratio.get("refuse") and not any(self.categories.values()):
             raise ValueError("categories leaves every category out: set ratio.refuse=0 if that is meant")
         if self.total is not None and self.total < 1:
@@ -91,9 +95,17 @@ def fill(total: int, weights: Mapping[str, float], available: Mapping[str, int])
 
 
 def choose(
-    rows: Sequence[RowT], mix: Mix, seed: int, twin_of: Mapping[str, str]
+    rows: Sequence[RowT],
+    mix: Mix,
+    seed: int,
+    twin_of: Mapping[str, str],
+    hardness: Mapping[str, float] | None = None,
 ) -> tuple[list[RowT], list[str]]:
     """Choose rows so that they have the wanted composition, the same for the same seed.
+
+    With `hardness` (by question id) the hardest questions of each kind and category are taken first, ties in
+    the seeded order; a question without one comes last. The rows that come out are in the seeded order all
+    the same: sorted by hardness they would teach one kind before the other.
 
     Among the `answer` rows those come first whose twin is among the chosen `refuse` rows, so that the
     two directions are taught on the same words or the same object wherever possible.
@@ -104,7 +116,7 @@ def choose(
         ValueError: a kind with a weight above 0 has no row at all.
     """
     weights = {kind: weight for kind, weight in mix.ratio.items() if weight > 0}
-    ranked = _spread(rows, seed)
+    ranked = _spread(rows, seed, hardness or {})
     pools: dict[str, list[RowT]] = {kind: [row for row in ranked if row.kind == kind] for kind in weights}
     if "refuse" in pools:
         pools["refuse"] = [row for row in pools["refuse"] if mix.categories.get(row.category or "", 0) > 0]
@@ -144,17 +156,19 @@ def choose(
         taught = {row.question_id for row in chosen}
         twins_first = sorted(pools["answer"], key=lambda row: twin_of.get(row.question_id) not in taught)
         chosen += twins_first[: counts["answer"]]
+    chosen += pools.get("retain", [])[: counts.get("retain", 0)]
     return sorted(chosen, key=lambda row: shuffled(seed + 1, row.question_id)), notes
 
 
-def _spread(rows: Sequence[RowT], seed: int) -> list[RowT]:
-    """Rows in a seeded order, every question's first row before any question's second."""
+def _spread(rows: Sequence[RowT], seed: int, hardness: Mapping[str, float]) -> list[RowT]:
+    """Rows hardest first and in a seeded order, every question's first row before any question's second."""
     before: Counter[str] = Counter()
     keyed = []
     for row in rows:
-        keyed.append((before[row.question_id], shuffled(seed, row.question_id), row))
-        before[row.question_id] += 1
-    return [row for _, _, row in sorted(keyed, key=lambda entry: entry[:2])]
+        id_ = row.question_id
+        keyed.append((before[id_], -hardness.get(id_, 0.0), shuffled(seed, id_), row))
+        before[id_] += 1
+    return [row for *_, row in sorted(keyed, key=lambda entry: entry[:3])]
 
 
 def shuffled(seed: int, key: str) -> str:
@@ -182,10 +196,9 @@ def summary_of(
     rows: Sequence[RowT],
     sides: Mapping[str, str],
     twin_of: Mapping[str, str],
-    left_out: Mapping[str, int],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """What came out: kinds, categories, twins, sources and word lengths of each side, what was left out.
+    """What came out: kinds, categories, twins, sources and word lengths of each side.
 
     `sides` maps the name of a text field to the field that says where it came from.
     """
@@ -206,6 +219,5 @@ def summary_of(
             side: dict(sorted(Counter(getattr(row, source) for row in rows).items()))
             for side, source in sides.items()
         },
-        "left_out": {reason: n for reason, n in left_out.items() if n},
         "notes": list(notes),
     }

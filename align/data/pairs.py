@@ -1,84 +1,128 @@
 """Both-ways preference pairs.
 
-A `refuse` pair prefers an honest refusal of an unanswerable question to what the model itself made up.
-An `answer` pair prefers the right answer to a question that can be answered to a refusal of it. With the
-first kind alone, preference training teaches to refuse everything.
+A `refuse` pair prefers an honest refusal of an unanswerable question to what a model made up. An `answer`
+pair prefers the right answer to a question that can be answered to a refusal of it. With the first kind
+alone, preference training teaches to refuse everything; the paper mixes in general preference pairs against
+that (`retain`), which come from a file.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from align.data.compose import honest_answer, refusal_for
-from align.data.mix import Mix, choose, rng_for, summary_of
-from align.records import DataError, Pair, Problem, Question, Response
+from align.data.candidates import SAME, Candidate, CandidateMaker
+from align.data.chosen import ENOUGH, ChosenSides
+from align.data.ledger import Ledger
+from align.data.lengths import Bounded, bounded_choice, length_bias
+from align.data.mix import BEYOND, Mix, choose, summary_of
+from align.data.policies import Policy, hardness
+from align.data.responses import Judge, JudgeResponse, SortedResponses, judge_by_text, sort_responses
+from align.records import DataError, HonestAnswer, Pair, Problem, Question, Response
 
-Judge = Callable[[Question, str], bool | None]
-"""Something said about a response to a question: True, False, or None when it can't be told."""
+LENGTH = "set aside for max_length_auc"
 
 
 def build_pairs(
     questions: Sequence[Question],
     responses: Sequence[Response],
     *,
-    refused: Judge,
+    refused: Judge | None = None,
+    judge: JudgeResponse | None = None,
     correct: Judge | None = None,
-    own_wrong: float = 0.0,
+    answers: Sequence[HonestAnswer] | None = None,
+    retain: Mapping[str, Pair] | None = None,
+    policy: Policy | None = None,
     mix: Mix | None = None,
     seed: int = 0,
+    ledger: Ledger | None = None,
 ) -> tuple[list[Pair], dict[str, Any]]:
-    """Build pairs from questions and the model's own sampled responses.
+    """Build pairs from questions and models' sampled responses.
 
     Args:
         questions: of the training split. Answerable ones need gold answers.
-        responses: of any questions. One that failed (`error`), or that `refused` can't judge, is never
-            data; it is counted.
-        refused: whether a response is a refusal.
-        correct: whether an answer is right; needed for `own_wrong` only.
-        own_wrong: the share, in 0-1, of `answer` pairs whose rejected side is the model's own wrong answer
-            instead of a refusal, among the questions where it gave one.
+        responses: of any questions. One that failed (`error`), or that can't be judged, is never data; it is
+            counted.
+        refused: whether a text is a refusal of a question.
+        judge: whether a response is a refusal, in place of `refused` (`judge_by_verdicts`).
+        correct: whether an answer is right; needed for `policy.own_wrong` only.
+        answers: chosen sides; None composes them.
+        retain: general preference pairs by their key in the ledger (`align.data.retain`).
+        policy: which rejected sides are taken.
         mix: kinds, categories and number of pairs.
         seed: another seed gives other choices and wordings.
+        ledger: is told of every row that does not become output; None makes one.
 
     Returns:
         The pairs, and a summary of what came out and what was left out.
 
     Raises:
         DataError: a question is of the test split.
-        ValueError: `own_wrong` without `correct` or without a response to an answerable question, or a
-            kind that `mix` wants has no pair.
+        ValueError: settings that contradict each other or the input: `own_wrong` without `correct` or without
+            a response to an answerable question, an own model that isn't known, `retain` without its weight
+            in the ratio or the reverse, a kind that `mix` wants and that has no pair, or a `max_length_auc`
+            that can't be reached.
     """
-    mix = mix or Mix()
-    if not 0 <= own_wrong <= 1:
-        raise ValueError(f"own_wrong is a share and must be in 0-1, not {own_wrong}")
-    if own_wrong > 0 and correct is None:
+    mix, policy, ledger = mix or Mix(), policy or Policy(), ledger or Ledger()
+    if policy.own_wrong > 0 and correct is None:
         raise ValueError("own_wrong needs `correct`, which says whether an answer is right")
+    if (refused is None) == (judge is None):
+        raise ValueError("give one of `refused` and `judge`")
+    require_retain(mix, bool(retain))
     refuse_test_questions(questions)
     by_id = {question.id: question for question in questions}
-    sorted_ = _sort_responses(by_id, responses, refused, correct if own_wrong > 0 else None)
-    if own_wrong > 0 and not any(
-        question.id in sorted_.seen for question in questions if question.answerable
-    ):
+    ledger.open("questions", by_id)
+    said = sort_responses(
+        by_id,
+        responses,
+        refused=judge or judge_by_text(refused),  # type: ignore[arg-type]
+        correct=correct if policy.own_wrong > 0 else None,
+        policy=policy,
+        ledger=ledger,
+    )
+    if policy.own_wrong > 0 and not any(q.id in said.seen for q in questions if q.answerable):
         raise ValueError(
             "own_wrong needs the model's responses to answerable questions, and there is none: "
             "sample them (data_prep/sample_responses.py with answerable=true), or set own_wrong=0"
         )
-    left_out: Counter[str] = Counter()
-    candidates: list[Pair] = []
+    sides = ChosenSides(by_id, answers, policy.missing_answers, ledger)
+    maker = CandidateMaker(said, sides, policy, mix, seed)
+    candidates: list[Candidate] = []
     for question in questions:
-        if question.answerable and mix.ratio.get("answer"):
-            twin = by_id.get(question.twin or "")
-            candidates += _answer_pairs(question, twin, sorted_, own_wrong, mix, seed)
-        elif not question.answerable and mix.ratio.get("refuse"):
-            candidates += _refuse_pairs(question, sorted_, mix, seed, left_out)
+        made, reason = maker.candidates(question, by_id.get(question.twin or ""))
+        candidates += made
+        if reason is not None:
+            ledger.leave_out("questions", question.id, reason)
+    candidates += [Candidate(pair, retain=key) for key, pair in (retain or {}).items()]
+
     twin_of = {question.id: question.twin for question in questions if question.twin}
-    pairs, notes = choose(candidates, mix, seed, twin_of)
-    left_out["pairs beyond the ratio, the category weights or the total"] = len(candidates) - len(pairs)
-    sides = {"chosen": "chosen_source", "rejected": "rejected_source"}
-    summary = summary_of(pairs, sides, twin_of, left_out, notes)
-    summary["responses"] = dict(sorted_.counts)
+    hard = hardness(said.dishonest) if policy.order == "hardest_first" else None
+    notes: list[str] = []
+
+    def choice(from_: Sequence[Candidate]) -> list[Candidate]:
+        nonlocal notes
+        chosen, notes = choose(from_, mix, seed, twin_of, hard)
+        return chosen
+
+    bounded: Bounded | None = None
+    aside: Sequence[Candidate] = ()
+    if policy.max_length_auc is None:
+        taken = choice(candidates)
+    else:
+        taken, aside, bounded = bounded_choice(candidates, policy.max_length_auc, choice, seed)
+    _settle(ledger, candidates, taken, aside, said, sides, maker.said_the_same)
+
+    pairs = [candidate.pair for candidate in taken]
+    fields = {"chosen": "chosen_source", "rejected": "rejected_source"}
+    summary = summary_of(pairs, fields, twin_of, notes)
+    summary["length"] = {"all": length_bias(pairs).as_dict()} | {
+        kind: length_bias([pair for pair in pairs if pair.kind == kind]).as_dict()
+        for kind in summary["kinds"]
+    }
+    if bounded is not None:
+        summary["length_bound"] = bounded.as_dict()
+    summary["responses"] = dict(said.counts)
+    summary["inputs"] = ledger.counts()
     return pairs, summary
 
 
@@ -95,103 +139,56 @@ def refuse_test_questions(questions: Sequence[Question]) -> None:
         raise DataError(problems)
 
 
-class _Sorted:
-    """Responses by what they are. Each entry is `(text, source)`, without repetitions."""
-
-    def __init__(self) -> None:
-        self.inventions: dict[str, list[tuple[str, str]]] = {}
-        self.refusals: dict[str, list[tuple[str, str]]] = {}
-        self.wrong: dict[str, list[tuple[str, str]]] = {}
-        self.seen: set[str] = set()
-        self.counts: Counter[str] = Counter()
-
-
-def _sort_responses(
-    questions: Mapping[str, Question], responses: Sequence[Response], refused: Judge, correct: Judge | None
-) -> _Sorted:
-    result = _Sorted()
-    # By content, so that the order in which a file was written does not change what is drawn.
-    for response in sorted(responses, key=lambda r: (r.question_id, r.model, r.sample_index, r.text or "")):
-        question = questions.get(response.question_id)
-        result.counts["given"] += 1
-        if question is None:
-            result.counts["about other questions"] += 1
-            continue
-        result.seen.add(question.id)
-        if response.text is None:
-            result.counts["failed"] += 1
-            continue
-        if not response.text.strip():
-            result.counts["empty"] += 1
-            continue
-        text = response.text.strip()
-        verdict = refused(question, text)
-        if verdict is None:
-            result.counts["undecided"] += 1
-            continue
-        result.counts["refusals" if verdict else "answers"] += 1
-        if verdict:
-            shelf = result.refusals
-        elif not question.answerable:
-            shelf = result.inventions
-        elif correct is not None and correct(question, text) is False:
-            shelf = result.wrong
-        else:
-            continue
-        entries = shelf.setdefault(question.id, [])
-        if all(text != known for known, _ in entries):
-            entries.append((text, f"own:{response.model}"))
-    return result
+def require_retain(mix: Mix, given: bool) -> None:
+    """Raise `ValueError` if the ratio wants `retain` rows that were not given, or the reverse."""
+    wanted = mix.ratio.get("retain", 0) > 0
+    if wanted and not given:
+        raise ValueError(
+            "mix.ratio.retain wants general preference rows, and there is none: give retain=FILE"
+        )
+    if given and not wanted:
+        raise ValueError(
+            "retain=FILE is given and mix.ratio.retain is 0, so no row of it would be used: set one"
+        )
 
 
-def _refuse_pairs(
-    question: Question, responses: _Sorted, mix: Mix, seed: int, left_out: Counter[str]
-) -> list[Pair]:
-    inventions = responses.inventions.get(question.id, [])
-    if not inventions:
-        if question.id not in responses.seen:
-            reason = "unanswerable questions without a response"
-        elif question.id in responses.refusals:
-            reason = "unanswerable questions that the model already refuses"
-        else:
-            reason = "unanswerable questions whose responses all failed, were empty or undecided"
-        left_out[reason] += 1
-        return []
-    rng = rng_for(seed, "refuse", question.id)
-    pairs = []
-    for rejected, rejected_source in rng.sample(inventions, min(mix.per_question, len(inventions))):
-        chosen, chosen_source = honest_answer(question, rng)
-        pairs.append(_pair(question, chosen, chosen_source, rejected, rejected_source))
-    return pairs
-
-
-def _answer_pairs(
-    question: Question, twin: Question | None, responses: _Sorted, own_wrong: float, mix: Mix, seed: int
-) -> list[Pair]:
-    rng = rng_for(seed, "answer", question.id)
-    chosen, chosen_source = honest_answer(question, rng)
-    # The model's own refusals first: what it really says is what should become less likely.
-    refusals = list(responses.refusals.get(question.id, []))
-    while len(refusals) < mix.per_question:
-        refusals.append(refusal_for(question, rng, like=twin))
-    wrong = responses.wrong.get(question.id, [])
-    pairs: dict[str, Pair] = {}
-    for index in range(mix.per_question):
-        use_wrong = bool(wrong) and rng.random() < own_wrong
-        rejected, rejected_source = rng.choice(wrong) if use_wrong else refusals[index]
-        pairs.setdefault(rejected, _pair(question, chosen, chosen_source, rejected, rejected_source))
-    return list(pairs.values())
-
-
-def _pair(question: Question, chosen: str, chosen_source: str, rejected: str, rejected_source: str) -> Pair:
-    return Pair(
-        question_id=question.id,
-        prompt=question.question,
-        chosen=chosen,
-        rejected=rejected,
-        images=(question.image,),
-        kind="answer" if question.answerable else "refuse",
-        category=question.category,
-        chosen_source=chosen_source,
-        rejected_source=rejected_source,
-    )
+def _settle(
+    ledger: Ledger,
+    candidates: Sequence[Candidate],
+    taken: Sequence[Candidate],
+    aside: Sequence[Candidate],
+    said: SortedResponses,
+    sides: ChosenSides,
+    same: Collection[str],
+) -> None:
+    """Give every row that the pairs do not hold its reason, and balance the account."""
+    in_output, set_aside = set(map(id, taken)), set(map(id, aside))
+    not_taken = [candidate for candidate in candidates if id(candidate) not in in_output]
+    why = {id(c): LENGTH if id(c) in set_aside else BEYOND for c in not_taken}
+    used_questions = {candidate.question_id for candidate in taken if candidate.retain is None}
+    used = {
+        name: {key for candidate in taken if (key := getattr(candidate, field)) is not None}
+        for name, field in (("responses", "response"), ("answers", "answer"), ("retain", "retain"))
+    }
+    for candidate in not_taken:
+        if candidate.retain is None and candidate.question_id not in used_questions:
+            ledger.leave_out("questions", candidate.question_id, why[id(candidate)])
+        for name, key in (
+            ("responses", candidate.response),
+            ("answers", candidate.answer),
+            ("retain", candidate.retain),
+        ):
+            if key is not None and key not in used[name]:
+                ledger.leave_out(name, key, why[id(candidate)])
+    ledger.settle("questions", used_questions)
+    gone = {
+        id_: f"its question was left out: {reason}" for id_, reason in ledger.reasons("questions").items()
+    }
+    for shelf in (said.inventions, said.refusals, said.wrong):
+        for question_id, entry in shelf.entries():
+            if entry.key is not None and entry.key not in used["responses"]:
+                reason = SAME if entry.key in same else gone.get(question_id, ENOUGH)
+                ledger.leave_out("responses", entry.key, reason)
+    sides.explain_unused(used["answers"], gone, ledger)
+    for name in ("responses", "answers", "retain"):
+        ledger.settle(name, used[name])

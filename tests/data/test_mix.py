@@ -146,7 +146,7 @@ def test_every_question_comes_once_before_any_comes_twice():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"ratio": {"refuse": 1, "retain": 1}}, "ratio has no retain"),
+        ({"ratio": {"refuse": 1, "retained": 1}}, "ratio has no retained"),
         ({"ratio": {"refuse": -1}}, "0 or more"),
         ({"ratio": {"refuse": 0, "answer": 0}}, "leaves every kind out"),
         ({"categories": {"False_Premise": 1}}, "categories has no False_Premise"),

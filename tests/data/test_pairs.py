@@ -9,6 +9,7 @@ from align.data import judge
 from align.data.compose import as_sentence, first_sentence, honest_answer, refusal_for
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
+from align.data.policies import Policy
 from align.data.sft import build_sft
 from align.miniworld.grader import grade
 from align.miniworld.questions import Query, Referent
@@ -118,10 +119,22 @@ def test_what_is_not_data_is_counted():
         "empty": 1,
         "about other questions": 1,
     }
-    assert summary["left_out"] == {
-        "unanswerable questions that the model already refuses": 1,
-        "unanswerable questions without a response": 1,
-        "unanswerable questions whose responses all failed, were empty or undecided": 3,
+    assert summary["inputs"]["questions"] == {
+        "given": 6,
+        "used": 1,
+        "every response failed, was empty or undecided": 3,
+        "no response": 1,
+        "the model refuses it already": 1,
+    }
+    assert summary["inputs"]["responses"] == {
+        "given": 7,
+        "used": 1,
+        "about a question that is not built from": 1,
+        "empty": 1,
+        "honest: a refusal": 1,
+        "the call failed": 1,
+        "the same text as another response to the question": 1,
+        "undecided whether it is a refusal": 1,
     }
 
 
@@ -129,20 +142,20 @@ def test_own_wrong_answers_by_share():
     questions = [photo(f"q{i}", "Answerable") for i in range(400)]
     responses = [said(q, "Wrong.") for q in questions[:200]]
     settings = {"refused": refused, "correct": lambda q, t: t != "Wrong.", "mix": Mix(ratio={"answer": 1})}
-    pairs, _ = build_pairs(questions, responses, own_wrong=0.25, **settings)
+    pairs, _ = build_pairs(questions, responses, policy=Policy(own_wrong=0.25), **settings)
     wrong = [p for p in pairs if p.rejected == "Wrong."]
     assert 30 <= len(wrong) <= 70
     assert all(p.rejected_source == "own:m" for p in wrong)
-    pairs, _ = build_pairs(questions, responses, own_wrong=1.0, **settings)
+    pairs, _ = build_pairs(questions, responses, policy=Policy(own_wrong=1.0), **settings)
     assert sum(p.rejected == "Wrong." for p in pairs) == 200
     pairs, _ = build_pairs(questions, responses, **settings)
     assert not any(p.rejected == "Wrong." for p in pairs)
     with pytest.raises(ValueError, match="needs `correct`"):
-        build_pairs(questions, responses, refused=refused, own_wrong=0.5)
+        build_pairs(questions, responses, refused=refused, policy=Policy(own_wrong=0.5))
     with pytest.raises(ValueError, match="responses to answerable questions, and there is none"):
-        build_pairs(questions, [], own_wrong=0.5, **settings)
+        build_pairs(questions, [], policy=Policy(own_wrong=0.5), **settings)
     with pytest.raises(ValueError, match="0-1"):
-        build_pairs(questions, responses, own_wrong=1.5, **settings)
+        Policy(own_wrong=1.5)
 
 
 def test_answers_that_are_not_known_to_be_wrong_are_never_rejected():
@@ -153,7 +166,7 @@ def test_answers_that_are_not_known_to_be_wrong_are_never_rejected():
         [said(question, "Dunno.")],
         refused=refused,
         correct=lambda q, t: None,
-        own_wrong=1.0,
+        policy=Policy(own_wrong=1.0),
         mix=mix,
     )
     assert pair.rejected != "Dunno."
@@ -182,7 +195,11 @@ def test_the_same_seed_gives_the_same_pairs_in_any_order():
     assert summary["categories"] == {"Answerable": 20} | dict.fromkeys(UNANSWERABLE, 5)
     assert summary["both_twins"] == 5
     assert summary["words"]["rejected"]["refuse"] == {"mean": 3, "median": 3, "min": 3, "max": 3}
-    assert summary["left_out"] == {"pairs beyond the ratio, the category weights or the total": 110}
+    assert summary["inputs"]["questions"] == {
+        "given": 150,
+        "used": 40,
+        "beyond the ratio, the category weights or the total": 110,
+    }
     assert summary["sources"]["rejected"] == {"composer": 20, "own:m": 20}
 
 

@@ -1,0 +1,203 @@
+"""Does length tell chosen from rejected? Preference training learns it if so: measured, bounded by choice.
+
+The measure is the AUC of the number of words as a classifier of chosen against rejected sides: the chance
+that a chosen text, drawn at random from all, is longer than a rejected one drawn at random, ties counting
+half. 0.5 is none; 1 says that every chosen text is longer than every rejected one. It looks at all pairs
+together, not within pairs: what a model can learn from length alone is a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from align.data.mix import shuffled
+from align.records import PairKind
+
+RESAMPLES = 1000
+_STEPS = 40
+
+
+class _Sides(Protocol):
+    @property
+    def question_id(self) -> str: ...
+    @property
+    def chosen(self) -> str: ...
+    @property
+    def rejected(self) -> str: ...
+    @property
+    def kind(self) -> PairKind: ...
+
+
+S = TypeVar("S", bound=_Sides)
+
+
+@dataclass(frozen=True)
+class LengthBias:
+    """Lengths in words. `low` and `high`: the AUC's 95 % interval, whole questions resampled."""
+
+    pairs: int
+    mean_difference: float  # chosen minus rejected
+    chosen_longer: float  # share of pairs, 0-1; equal lengths count as not longer
+    auc: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """What a bound on the AUC cost."""
+
+    bound: float
+    auc_before: float
+    auc_after: float
+    rows_before: int
+    rows_after: int
+    set_aside: int  # pairs that could have been taken and were not
+
+    def as_dict(self) -> dict[str, Any]:
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+
+
+def length_bias(pairs: Sequence[_Sides], seed: int = 0) -> LengthBias:
+    """Measure pairs. Raises `ValueError` when there is none."""
+    if not pairs:
+        raise ValueError("no pairs: there is no length to compare")
+    chosen, rejected = _words(pairs)
+    _, cluster = np.unique([pair.question_id for pair in pairs], return_inverse=True)
+    clusters = int(cluster.max()) + 1
+    rng = np.random.default_rng(seed)
+    resampled = []
+    for _ in range(RESAMPLES):
+        drawn = np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
+        resampled.append(auc(chosen, rejected, drawn[cluster].astype(float)))
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return LengthBias(
+        pairs=len(pairs),
+        mean_difference=float(np.mean(chosen - rejected)),
+        chosen_longer=float(np.mean(chosen > rejected)),
+        auc=auc(chosen, rejected),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def auc(
+    chosen: NDArray[np.int64], rejected: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+) -> float:
+    """The chance that a chosen text has more words than a rejected one, ties counting half.
+
+    `chosen`, `rejected`: words of each pair's sides, [N]; `weights`: of the pairs, [N].
+    """
+    top = int(max(chosen.max(), rejected.max())) + 1
+    n_chosen = np.bincount(chosen, weights, minlength=top)
+    n_rejected = np.bincount(rejected, weights, minlength=top)
+    shorter = np.cumsum(n_rejected) - n_rejected  # rejected texts with fewer words than each length
+    return float((n_chosen * (shorter + n_rejected / 2)).sum() / (n_chosen.sum() * n_rejected.sum()))
+
+
+def bounded_choice(
+    candidates: Sequence[S], bound: float, choose: Callable[[Sequence[S]], list[S]], seed: int = 0
+) -> tuple[list[S], list[S], Bounded]:
+    """Choose pairs whose length AUC is within `bound` of both ends: from 1 - bound to bound.
+
+    Candidates are set aside in the order of how much they add to the bias, and as few of them as it takes,
+    while `choose` fills up from the others and keeps ratios as it always does; so where there are more
+    candidates than the ratio has room for, the bound costs no rows.
+
+    Returns:
+        The pairs, the candidates that were set aside, and what the bound cost.
+
+    Raises:
+        ValueError: no choice is within the bound.
+    """
+    first = choose(candidates)
+    before = auc(*_words(first))
+    chosen, rejected = _words(candidates)
+    added = _bias(chosen, rejected, *_words(first), sign=1 if before > 0.5 else -1)
+    ranked = [
+        candidates[i]
+        for i in sorted(
+            range(len(candidates)),
+            # Pairs of the same lengths add the same; which of them goes first is the seed's choice.
+            key=lambda i: (
+                -added[i],
+                shuffled(seed, f"{candidates[i].question_id}\x1f{candidates[i].rejected}"),
+            ),
+        )
+    ]
+    kinds = {pair.kind for pair in first}
+
+    def attempt(aside: int) -> tuple[list[S], float] | None:
+        gone = {id(pair) for pair in ranked[:aside]}
+        left = [pair for pair in candidates if id(pair) not in gone]
+        if {pair.kind for pair in left} < kinds:
+            return None  # a kind would be gone, and with it the ratio
+        taken = choose(left)
+        return taken, auc(*_words(taken))
+
+    low, found, nearest = 0, None, before
+    for aside in sorted({round(step * (len(ranked) - 1) / _STEPS) for step in range(_STEPS + 1)}):
+        result = attempt(aside)
+        if result is None:
+            break
+        nearest = min(nearest, result[1], key=lambda value: abs(value - 0.5))
+        if _within(result[1], bound):
+            found = (aside, *result)
+            break
+        low = aside
+    if found is None:
+        raise ValueError(
+            f"max_length_auc={bound} cannot be reached by choice of pairs: the AUC of length is {before:.3f} "
+            f"and comes to {nearest:.3f} at best. Raise the bound, set length=closest, sample more responses "
+            "a question, or have the answers written nearer to the responses' length"
+        )
+    high = found[0]
+    while high - low > 1:
+        middle = (low + high) // 2
+        result = attempt(middle)
+        if result is not None and _within(result[1], bound):
+            high, found = middle, (middle, *result)
+        else:
+            low = middle
+    aside, pairs, after = found
+    return pairs, ranked[:aside], Bounded(bound, before, after, len(first), len(pairs), aside)
+
+
+def _within(value: float, bound: float) -> bool:
+    return 1 - bound <= value <= bound
+
+
+def _bias(
+    chosen: NDArray[np.int64],
+    rejected: NDArray[np.int64],
+    all_chosen: NDArray[np.int64],
+    all_rejected: NDArray[np.int64],
+    sign: int,
+) -> NDArray[np.float64]:
+    """What each pair adds to the AUC: its chosen against all rejected, its rejected against all chosen."""
+    wins = _share_below(chosen, all_rejected)
+    losses = 1 - _share_below(rejected, all_chosen)
+    return sign * (wins + losses - 1)
+
+
+def _share_below(values: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of `others` below each value, ties counting half."""
+    ordered = np.sort(others)
+    below, up_to = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    return (below + up_to) / (2 * len(ordered))
+
+
+def _words(pairs: Sequence[_Sides]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Words of the chosen and of the rejected sides, [N] each."""
+    return (
+        np.array([len(pair.chosen.split()) for pair in pairs], dtype=np.int64),
+        np.array([len(pair.rejected.split()) for pair in pairs], dtype=np.int64),
+    )
