@@ -42,10 +42,10 @@ def render_page(
     chosen = choose_examples(runs, comparison["base"], examples)
     cards, missing = _cards(chosen, runs)
     problems = [*problems, *missing]
-    environment = _environment()
-    script = environment.loader.get_source(environment, "script.js")[0]  # type: ignore[union-attr]
+    pages = environment()
+    script = pages.loader.get_source(pages, "script.js")[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template("report.html").render(
+    page = pages.get_template("report.html").render(
         title=title,
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -69,7 +69,7 @@ def render_page(
         run_json=[(run.name, json.dumps(run.record, indent=2, ensure_ascii=False)) for run in runs],
         graders=sorted({grader for run in runs for grader in run.graders}),
         # Both are files of this package, not input.
-        style=Markup(environment.loader.get_source(environment, "style.css")[0]),  # type: ignore[union-attr]
+        style=Markup(pages.loader.get_source(pages, "style.css")[0]),  # type: ignore[union-attr]
         script=Markup(script),
         script_digest=digest,
         who_width=min(8.0, max(2.4, 0.6 * max(len(wording.display(name)) for name in comparison["models"]))),
@@ -78,15 +78,16 @@ def render_page(
     return page, problems
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of pages: everything is escaped, and an undefined name is an error."""
+    made = Environment(
         loader=PackageLoader("align.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=wording.percent,
         interval=wording.interval,
         points=wording.points,
@@ -95,7 +96,7 @@ def _environment() -> Environment:
         category=wording.category_label,
         part=wording.part_label,
     )
-    return environment
+    return made
 
 
 def _cards(
