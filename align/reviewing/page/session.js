@@ -1,0 +1,119 @@
+// What this annotator has to rate and has rated: queue, states, undo; and the traffic with the server.
+import { newId, Outbox } from "./outbox.js";
+import { complete, fold } from "./rules.js";
+
+const AHEAD = 4; // items that are fetched before they are wanted
+
+export async function get(path) {
+  const reply = await fetch(path, { signal: AbortSignal.timeout(20000) });
+  const body = await reply.json().catch(() => ({ error: `status ${reply.status}` }));
+  if (!reply.ok) throw new Error(body.error ?? `status ${reply.status}`);
+  return body;
+}
+
+export async function post(path, body) {
+  const reply = await fetch(path, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+  });
+  const answer = await reply.json().catch(() => ({ error: `status ${reply.status}` }));
+  if (!reply.ok) throw new Error(answer.error ?? `status ${reply.status}`);
+  return answer;
+}
+
+export class Session {
+  /** `events`: `saved(outbox)`, `settled(item)` when the server's state came, `refused(why)`. */
+  constructor(setup, annotator, events) {
+    this.setup = setup;
+    this.annotator = annotator;
+    this.round = 1;
+    this.events = events;
+    this.outbox = new Outbox(setup.review, {
+      changed: events.saved,
+      accepted: (event, reply) => this.settle(event.round, reply.item, reply.state),
+      refused: async (event, why) => {
+        events.refused(why);
+        await this.load(this.round).catch(() => {});
+        events.settled(event.item ?? event.about);
+      },
+    });
+  }
+
+  /** Fetch the queue of a pass. What waits in the outbox is sent first, so that the queue knows of it. */
+  async load(round) {
+    await this.outbox.flush();
+    const queue = await get(`/api/queue?${this.query(round)}`);
+    this.annotator = queue.annotator;
+    this.round = round;
+    this.queue = queue.items.map(([key, category, done]) => ({ key, category, done }));
+    this.byKey = new Map(this.queue.map((entry) => [entry.key, entry]));
+    this.trail = queue.trail.map(([id, item]) => ({ id, item, before: null }));
+    this.second = queue.second;
+    this.items = new Map();
+    this.states = new Map();
+  }
+
+  query(round = this.round) {
+    return `annotator=${encodeURIComponent(this.annotator)}&round=${round}`;
+  }
+
+  /** The item, from the server or from what was fetched ahead. */
+  async item(key) {
+    if (!this.items.has(key)) {
+      const coming = get(`/api/item/${key}?${this.query()}`).then((item) => {
+        if (!this.states.has(key)) this.states.set(key, item.state);
+        for (const source of item.images) new Image().src = source;
+        return item;
+      });
+      this.items.set(key, coming);
+      coming.catch(() => this.items.delete(key)); // to be tried again
+    }
+    return this.items.get(key);
+  }
+
+  /** Fetch what comes next, with its image. */
+  ahead(keys) {
+    for (const key of keys.slice(0, AHEAD)) this.item(key).catch(() => {});
+  }
+
+  state(key) {
+    return this.states.get(key) ?? {};
+  }
+
+  /** Decide something about an item. Returns whether that made it complete. */
+  async decide(key, fields) {
+    const item = await this.item(key);
+    const before = this.state(key);
+    const event = this.event({ kind: "set", item: key, digest: item.digest, fields });
+    this.trail.push({ id: event.id, item: key, before });
+    const was = this.byKey.get(key).done;
+    this.place(key, fold(this.setup.mode, before, fields));
+    this.outbox.put(event);
+    return !was && this.byKey.get(key).done;
+  }
+
+  /** Take the last decision back. Returns its item, or null when there is none. */
+  undo() {
+    const last = this.trail.pop();
+    if (!last) return null;
+    if (last.before !== null) this.place(last.item, last.before);
+    this.outbox.put(this.event({ kind: "undo", undoes: last.id, about: last.item }));
+    return last.item;
+  }
+
+  event(rest) {
+    return { id: newId(), annotator: this.annotator, round: this.round, made: new Date().toISOString(), ...rest };
+  }
+
+  settle(round, key, state) {
+    // A later decision that still waits would be overwritten by the answer to an earlier one.
+    if (round !== this.round || this.outbox.holds(round, key)) return;
+    this.place(key, state);
+    this.events.settled(key);
+  }
+
+  place(key, state) {
+    this.states.set(key, state);
+    const entry = this.byKey.get(key);
+    if (entry) entry.done = complete(this.setup.mode, this.setup.scales, state);
+  }
+}

@@ -1,0 +1,108 @@
+"""Progress and agreement of a review, as the page shows them and review.json keeps them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from align.records import ANSWERABLE, Verdict
+from align.reviewing.agreement import Metric, Ratings, agreement, between
+from align.reviewing.items import Item
+from align.reviewing.scales import SCALES, Mode
+from align.reviewing.state import Review
+
+Reader = Callable[[Mapping[str, Any]], Hashable | None]
+
+
+def measures(mode: Mode) -> dict[str, tuple[Metric, Reader]]:
+    """What agreement is computed of: name, metric, and how to read it from a state (None: not rated)."""
+    found: dict[str, tuple[Metric, Reader]] = {}
+    if mode == "questions":
+        found["decision"] = ("nominal", _value_of("decision"))
+        found["kept"] = ("nominal", _kept)
+    else:
+        found["refused"] = ("nominal", _value_of("refused"))
+    for scale in SCALES[mode]:
+        found[scale.name] = ("ordinal", _value_of(scale.name))
+    return found
+
+
+def _value_of(name: str) -> Reader:
+    return lambda state: state.get(name)
+
+
+def _kept(state: Mapping[str, Any]) -> bool | None:
+    return state["decision"] != "reject" if "decision" in state else None
+
+
+def progress(review: Review) -> dict[str, dict[str, int]]:
+    """For each annotator: items of the queue, and how many of them are done."""
+    found = {}
+    for name in dict.fromkeys((*(review.plan.annotators or ()), *review.annotators)):
+        queue = review.queue(name)
+        done = sum(review.done(name, 1, key) for key in queue)
+        found[name] = {"items": len(queue), "done": done}
+    return found
+
+
+def agreement_report(
+    review: Review, verdicts: Sequence[Verdict] = (), *, unfinished_second_passes: bool = True
+) -> dict[str, Any]:
+    """Agreement between annotators, of each with themselves, and of judges with each of them.
+
+    Only finished items count. `unfinished_second_passes=False` leaves those out whose figures would tell an
+    annotator, in the middle of the pass, what they had said at first.
+    """
+    between_people: dict[str, Any] = {}
+    with_self: dict[str, dict[str, Any]] = {}
+    with_judges: list[dict[str, Any]] = []
+    for name, (metric, read) in measures(review.mode).items():
+        people = {who: _ratings(review, who, 1, read) for who in review.annotators}
+        between_people[name] = {"metric": metric} | asdict(agreement(people, metric))
+        for who, first in people.items():
+            left = review.second_pass_left(who)
+            if not left["done"] or (left["done"] < left["drawn"] and not unfinished_second_passes):
+                continue
+            again = _ratings(review, who, 2, read)
+            with_self.setdefault(who, {})[name] = asdict(between("first", first, "second", again, metric))
+        for judge, ratings in _judged(review.items, verdicts, read).items():
+            for who, own in people.items():
+                pair = asdict(between(judge, ratings, who, own, metric))
+                with_judges.append({"measure": name, "judge": judge, "annotator": who} | pair)
+    return {"annotators": between_people, "self": with_self, "judges": with_judges}
+
+
+def _ratings(review: Review, annotator: str, round: int, read: Reader) -> Ratings:
+    ratings: dict[str, Hashable] = {}
+    for key in review.queue(annotator, round):
+        if not review.done(annotator, round, key):
+            continue
+        value = read(review.state(annotator, round, key))
+        if value is not None:
+            ratings[key] = value
+    return ratings
+
+
+def _judged(
+    items: Mapping[str, Item], verdicts: Sequence[Verdict], read: Reader
+) -> dict[str, dict[str, Hashable]]:
+    """The judges' ratings by item. A judge that failed has none there."""
+    found: dict[str, dict[str, Hashable]] = {}
+    by_response = {
+        (item.question.id, item.response.model, item.response.sample_index): key
+        for key, item in items.items()
+        if item.response is not None
+    }
+    for verdict in verdicts:
+        key = by_response.get((verdict.question_id, verdict.model, verdict.sample_index))
+        value = read(verdict.model_dump(include={"refused", "rationality", "helpfulness"}))
+        if key is not None and value is not None:
+            found.setdefault(verdict.judge, {})[key] = value
+    return found
+
+
+def counts_by_category(items: Mapping[str, Item]) -> dict[str, int]:
+    counts = Counter(item.question.category for item in items.values())
+    return {category: counts[category] for category in sorted(counts, key=lambda c: (c == ANSWERABLE, c))}
