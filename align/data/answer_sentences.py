@@ -17,8 +17,8 @@ _PREPOSITION = (
     r"|underneath|beneath|against|along|across from|to the (?:left|right) of|on top of)"
 )
 _ATTRIBUTE = (
-    r"(?P<attribute>colou?r|shape|size|brand|breed|kind of animal|type of animal|number|time|sport|name|flavor"
-    r"|word)"
+    r"(?P<attribute>colou?r|shape|size|brand|breed|kind of animal|type of animal|number|time|sport|name"
+    r"|flavor|word)"
 )
 _DETERMINERS = (
     r"(?:a|an|the|his|her|its|their|some|several|many|no|two|three|four|five|six|seven|eight|nine|ten|\d+)"

@@ -166,9 +166,9 @@ def _refusal(
         # An offer to describe the picture makes no sense after describing it.
         closings = [text for text in CLOSINGS[category] if not (shown and "visible" in text)]
         closing = rng.choice(closings) if rng.random() < 0.4 else ""
-        if joined and (inside := _inside(grounds)) and rng.random() < 0.5:
+        if joined and (inside := _inside(grounds, f"{asked} {caption or ''}")) and rng.random() < 0.5:
             said = rng.choice(JOINED[category]).format(reason=inside)
-            order = rng.choice(((said, shown), (shown, said)))
+            order = rng.choice(((said, shown, ""), (shown, said, "")))
         else:
             # The opening is not always first: a model that learns one first word has learned a template.
             order = rng.choice(
@@ -198,12 +198,19 @@ def _read_as(refused: bool, draw: Callable[[], str], asked: str) -> str:
     return text
 
 
-def _inside(sentence: str) -> str | None:
-    """A sentence as it stands inside another: without its capital. None where that may be a name's."""
-    first = sentence.split(" ", 1)[0].strip(",") if sentence else ""
-    if first.lower() not in _COMMON or re.search(r"[.!?:]\s", sentence):
+def _inside(sentence: str, about: str) -> str | None:
+    """A sentence as it stands inside another: without its capital. None where that may be a name's.
+
+    `about`: texts on the same matter; a first word that they have in lower case is no name.
+    """
+    if not sentence or re.search(r"[.!?:]\s", sentence):
         return None
-    return sentence[0].lower() + sentence[1:]
+    if sentence[0] in "\"“'":
+        return sentence
+    first = sentence.split(" ", 1)[0].strip(",")
+    if first.lower() in _COMMON or re.search(rf"\b{re.escape(first.lower())}\b", about):
+        return sentence[0].lower() + sentence[1:]
+    return None
 
 
 def _shown(caption: str, rng: random.Random) -> str:
