@@ -96,7 +96,7 @@ def render_data_page(
 
 
 def histogram(values: Sequence[float], edges: Sequence[float], *, whole: bool = False) -> list[Bin]:
-    """How many values lie in each bin [edge, next edge); the last is open. Below the first edge: in the first."""
+    """How many values lie in each bin [edge, next edge). The last is open, and so is the first, below."""
     labels = [
         (str(low) if high - low == 1 else f"{low} to {high - 1}") if whole else f"{low:g} to {high:g}"
         for low, high in pairwise(edges)
