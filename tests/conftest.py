@@ -1,0 +1,32 @@
+"""Fixtures for all tests."""
+
+import importlib.util
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+
+def _load_stand_in():
+    # Test folders are no packages: under this name every test file can import it, wherever it lies.
+    spec = importlib.util.spec_from_file_location(
+        "stand_in", Path(__file__).parent / "calling" / "stand_in.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["stand_in"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_STAND_IN = _load_stand_in()
+
+
+@pytest.fixture
+def stand_in():
+    """`server = stand_in(answer)`: an OpenAI-compatible server on loopback, closed with the test.
+
+    `answer(request, n)` gives the text or a `Fault`; see tests/calling/stand_in.py.
+    """
+    with ExitStack() as stack:
+        yield lambda *arguments, **named: stack.enter_context(_STAND_IN.StandIn(*arguments, **named))
