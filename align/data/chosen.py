@@ -56,9 +56,7 @@ class ChosenSides:
         rows = answers or ()
         keys = ledger.open("answers", (row.question_id for row in rows)) if self._given else []
         # By content, so that the order of the file does not change what is drawn.
-        for row, key in sorted(
-            zip(rows, keys, strict=True), key=lambda row: (row[0].question_id, row[0].text)
-        ):
+        for row, key in sorted(zip(rows, keys, strict=True), key=lambda row: _content(row[0])):
             if row.question_id not in questions:
                 ledger.leave_out("answers", key, "about a question that is not built from")
                 continue
@@ -109,3 +107,7 @@ class ChosenSides:
             for entry in entries:
                 if entry.key is not None and entry.key not in taken:
                     ledger.leave_out("answers", entry.key, reasons.get(question_id, ENOUGH))
+
+
+def _content(row: HonestAnswer) -> tuple[str, str, str]:
+    return row.question_id, row.text.strip(), row.source

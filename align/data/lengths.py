@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from align.data.mix import shuffled
 from align.records import PairKind
@@ -71,14 +72,8 @@ def length_bias(pairs: Sequence[_Sides], seed: int = 0) -> LengthBias:
     if not pairs:
         raise ValueError("no pairs: there is no length to compare")
     chosen, rejected = _words(pairs)
-    _, cluster = np.unique([pair.question_id for pair in pairs], return_inverse=True)
-    clusters = int(cluster.max()) + 1
-    rng = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
-        resampled.append(auc(chosen, rejected, drawn[cluster].astype(float)))
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    _, question = np.unique([pair.question_id for pair in pairs], return_inverse=True)
+    low, high = np.percentile(_resampled_auc(chosen, rejected, question, seed), [2.5, 97.5])
     return LengthBias(
         pairs=len(pairs),
         mean_difference=float(np.mean(chosen - rejected)),
@@ -89,18 +84,40 @@ def length_bias(pairs: Sequence[_Sides], seed: int = 0) -> LengthBias:
     )
 
 
-def auc(
-    chosen: NDArray[np.int64], rejected: NDArray[np.int64], weights: NDArray[np.float64] | None = None
-) -> float:
+def auc(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> float:
     """The chance that a chosen text has more words than a rejected one, ties counting half.
 
-    `chosen`, `rejected`: words of each pair's sides, [N]; `weights`: of the pairs, [N].
+    `chosen`, `rejected`: words of each pair's sides, [N].
     """
     top = int(max(chosen.max(), rejected.max())) + 1
-    n_chosen = np.bincount(chosen, weights, minlength=top)
-    n_rejected = np.bincount(rejected, weights, minlength=top)
-    shorter = np.cumsum(n_rejected) - n_rejected  # rejected texts with fewer words than each length
-    return float((n_chosen * (shorter + n_rejected / 2)).sum() / (n_chosen.sum() * n_rejected.sum()))
+    return float(_auc(np.bincount(chosen, minlength=top), np.bincount(rejected, minlength=top)))
+
+
+def _auc(chosen: NDArray[Any], rejected: NDArray[Any]) -> NDArray[np.float64]:
+    """The AUC from how many texts have each length, [..., L]."""
+    shorter = np.cumsum(rejected, axis=-1) - rejected  # rejected texts with fewer words than each length
+    won = (chosen * (shorter + rejected / 2)).sum(axis=-1)
+    return won / (chosen.sum(axis=-1) * rejected.sum(axis=-1))
+
+
+def _resampled_auc(
+    chosen: NDArray[np.int64], rejected: NDArray[np.int64], question: NDArray[np.intp], seed: int
+) -> NDArray[np.float64]:
+    """The AUC of samples that draw whole questions with replacement, [RESAMPLES]."""
+    rng = np.random.default_rng(seed)
+    questions, top = int(question.max()) + 1, int(max(chosen.max(), rejected.max())) + 1
+    ones = np.ones(len(chosen))
+    by_length = [
+        csr_array((ones, (question, words)), shape=(questions, top)).T for words in (chosen, rejected)
+    ]
+    found = []
+    chunk = max(1, 2_000_000 // questions)  # bounds the memory
+    for start in range(0, RESAMPLES, chunk):
+        n = min(chunk, RESAMPLES - start)
+        drawn = rng.integers(questions, size=(n, questions)) + questions * np.arange(n)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=n * questions).reshape(n, questions)
+        found.append(_auc(*[(lengths @ times.T).T for lengths in by_length]))
+    return np.concatenate(found)
 
 
 def bounded_choice(
