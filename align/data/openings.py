@@ -64,21 +64,22 @@ def overused(texts: Iterable[str], share: float, words: int = WORDS, most: int =
     return [text for _, text in ranked[:most]]
 
 
-def within_bound(texts: Mapping[str, str], share: float, words: int = WORDS) -> set[str]:
-    """The keys of those texts that may stay so that no opening makes up more than `share` of what stays.
+def within_bound(
+    texts: Mapping[str, str], share: float, words: int = WORDS, total: int | None = None
+) -> set[str]:
+    """The keys of those texts that may stay so that no opening makes up more than `share` of `total`.
 
-    Of those that begin alike the first ones stay, in the order of `texts`. Leaving texts out makes the whole
-    smaller, and the share is of what stays: the bound is lowered until it holds for the rest.
+    Of those that begin alike the first ones stay, in the order of `texts`. Without `total` the share is of
+    what stays: leaving texts out makes the whole smaller, so the bound is lowered until it holds for them.
     """
-    keys = list(texts)
     begins = {key: opening(text, words) for key, text in texts.items()}
-    total = len(keys)
+    whole = len(begins) if total is None else total
     while True:
-        most, seen, kept = allowed(total, share), Counter[str](), set()
-        for key in keys:
-            seen[begins[key]] += 1
-            if seen[begins[key]] <= most:
+        most, seen, kept = allowed(whole, share), Counter[str](), set()
+        for key, start in begins.items():
+            seen[start] += 1
+            if seen[start] <= most:
                 kept.add(key)
-        if len(kept) == total or most == 1:
+        if total is not None or len(kept) == whole or most == 1:
             return kept
-        total = len(kept)
+        whole = len(kept)

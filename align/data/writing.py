@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from align.data.honest_checks import Complaint, faults
 from align.data.honesty import Ask
 from align.data.mix import shuffled
 from align.data.near_copies import near_copies
 from align.data.openings import opening, overused, within_bound
-from align.records import HonestAnswer, Question, Record, Verdict
+from align.records import DataError, HonestAnswer, Problem, Question, Record, Verdict
 
 Kind = Literal["refuse", "answer"]
 
@@ -164,35 +164,44 @@ def write_answers(
     cases = {q.id: _Case(q) for q in sorted(questions, key=lambda q: shuffled(seed, q.id))}
     waiting, again = list(cases.values()), list[_Case]()
     counted, stopped, rounds = Counter[str](), None, 0
-    admitted: list[_Case] = []
+    begun: list[_Case] = []
     while waiting or again:
         size = bounds.round_size or len(waiting)
-        asked, waiting = again + waiting[:size], waiting[size:]
+        asked, begun, waiting = again + waiting[:size], begun + waiting[:size], waiting[size:]
         avoid = {
-            kind: overused(_texts(admitted, kind).values(), bounds.opening_share, bounds.opening_words)
+            kind: overused(_texts(begun, kind).values(), bounds.opening_share, bounds.opening_words)
             for kind in ("refuse", "answer")
         }
         told = avoided(rounds, avoid) if avoided else avoid
         written = writer.write([_ask(case, told[case.kind]) for case in asked])
         _take(asked, written, judge, bounds, rounds)
-        admitted, outside = _admit(list(cases.values()), bounds)
-        for id, complaint in outside.items():
-            if not cases[id].complaints:
-                cases[id].complaints = (complaint,)
+        # While questions are open the share is of all that were begun; what stays is known at the end only.
+        again = _open(begun, bounds, Counter(case.kind for case in begun))
+        if not waiting and not again:
+            again = _open(begun, bounds)
         counted.update(c.fault for case in asked for c in (*case.complaints, case.failure) if c is not None)
         rounds += 1
-        inside = {case.question.id for case in admitted}
-        again = [
-            case
-            for case in cases.values()
-            if case.question.id not in inside and case.failure is None and 0 < case.tries < bounds.attempts
-        ]
         if progress is not None:
             progress(len(cases) - len(again) - len(waiting), len(cases))
         if written.stopped:
             stopped = written.stopped
             break
+    admitted, _ = _admit(begun, bounds)
     return _finish(questions, cases, admitted, writer, rounds, counted, stopped)
+
+
+def _open(begun: Sequence[_Case], bounds: Bounds, totals: Mapping[str, int] | None = None) -> list[_Case]:
+    """Those that have no accepted text and may be asked again; each gets the complaint that keeps it out."""
+    admitted, outside = _admit(begun, bounds, totals)
+    inside = {case.question.id for case in admitted}
+    for case in begun:
+        if case.question.id in outside and not case.complaints:
+            case.complaints = (outside[case.question.id],)
+    return [
+        case
+        for case in begun
+        if case.question.id not in inside and case.failure is None and case.tries < bounds.attempts
+    ]
 
 
 def _ask(case: _Case, avoid: Sequence[str]) -> Ask:
@@ -220,9 +229,7 @@ def _take(asked: Sequence[_Case], written: Written, judge: Judge, bounds: Bounds
             if not case.complaints:
                 to_judge.append(case)
         elif not written.stopped:
-            raise RuntimeError(
-                f"{type(case.question).__name__} {id} was asked about and got neither text nor error"
-            )
+            raise RuntimeError(f"the writer returned neither a text nor an error for question {id}")
     verdicts = judge([(case.question, case.text or "") for case in to_judge])
     for case, verdict in zip(to_judge, verdicts, strict=True):
         if verdict.refused is None or verdict.error is not None:
@@ -257,8 +264,13 @@ def _objections(kind: Kind, verdict: Verdict, bounds: Bounds) -> list[Complaint]
     return []
 
 
-def _admit(cases: Sequence[_Case], bounds: Bounds) -> tuple[list[_Case], dict[str, Complaint]]:
-    """Those whose texts pass beside each other, the earlier ones first, and why the others do not."""
+def _admit(
+    cases: Sequence[_Case], bounds: Bounds, totals: Mapping[str, int] | None = None
+) -> tuple[list[_Case], dict[str, Complaint]]:
+    """Those whose texts pass beside each other, the earlier ones first, and why the others do not.
+
+    `totals`, by kind, is what an opening's share is of; None: of what is admitted.
+    """
     # By rounds: an answer that had its place is not driven out by one that was written later.
     passed = sorted((case for case in cases if case.passed), key=lambda c: c.passed.round if c.passed else 0)
     outside: dict[str, Complaint] = {}
@@ -272,7 +284,8 @@ def _admit(cases: Sequence[_Case], bounds: Bounds) -> tuple[list[_Case], dict[st
                 "other words, about what is special to this image",
             )
         left = {id: text for id, text in texts.items() if id not in outside}
-        kept = within_bound(left, bounds.opening_share, bounds.opening_words)
+        total = totals[kind] if totals is not None else None
+        kept = within_bound(left, bounds.opening_share, bounds.opening_words, total)
         for id, text in left.items():
             if id not in kept:
                 start = opening(text, bounds.opening_words)
@@ -327,3 +340,36 @@ def _finish(
             )
         )
     return Writing(answers, left_out, rounds, counted, stopped)
+
+
+def questions_to_answer(
+    questions: Sequence[Question], kinds: Sequence[str], limit: int | None = None
+) -> list[Question]:
+    """The questions of the wanted kinds, the first `limit` of them.
+
+    Raises:
+        DataError: an id is given twice; an answerable question has no gold answer; a question is of the
+            miniature world, whose exact texts need no writing.
+        ValueError: an unknown kind, or no question of the wanted ones.
+    """
+    unknown = sorted(set(kinds) - set(get_args(Kind)))
+    if unknown or not kinds:
+        raise ValueError(f"kinds must be of {', '.join(get_args(Kind))}, not {list(kinds)}")
+    wanted = [q for q in questions if ("answer" if q.answerable else "refuse") in kinds][:limit]
+    if not wanted:
+        raise ValueError(f"no question of the kinds {', '.join(kinds)} among {len(questions)}")
+    times = Counter(question.id for question in wanted)
+    problems = []
+    for question in wanted:
+        message = None
+        if times[question.id] > 1:
+            message = f"is given twice or more often ({times[question.id]} times)"
+        elif "scene" in question.metadata and "query" in question.metadata:
+            message = "is of the miniature world: build_sft.py and build_pairs.py have exact texts for it"
+        elif question.answerable and not question.answers:
+            message = "is Answerable and has no gold answer in `answers`: give one, or set kinds=[refuse]"
+        if message is not None:
+            problems.append(Problem(file="questions", row_id=question.id, message=f"{question.id} {message}"))
+    if problems:
+        raise DataError(problems)
+    return wanted
