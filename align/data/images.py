@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from align.data.near_duplicates import Fingerprint, fingerprint
+
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte of pixels): above twice this it refuses to open a file, so
 no reader further down the line could be told otherwise."""
@@ -23,11 +25,15 @@ no reader further down the line could be told otherwise."""
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of a whole image: a digest of the file's bytes, and its pixels before EXIF rotation."""
+    """What is known of a whole image: a digest of the file's bytes, and its pixels before EXIF rotation.
+
+    `fingerprint` is there where it was asked for: what near-duplicates are recognised by.
+    """
 
     digest: str
     width: int
     height: int
+    fingerprint: Fingerprint | None = None
 
 
 class BadImage(Exception):
@@ -62,7 +68,12 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def inspect_image(
-    image: str, root: str | Path, *, max_pixels: int = MAX_PIXELS, follow_links: bool = False
+    image: str,
+    root: str | Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+    fingerprints: bool = False,
 ) -> ImageFacts:
     """Check one image by decoding all of it.
 
@@ -70,6 +81,8 @@ def inspect_image(
         image: path relative to `root`.
         max_pixels: a file that says it is larger is refused before it is decoded.
         follow_links: let a symbolic link lead out of `root`, as those of a hub cache do.
+        fingerprints: also compute what near-duplicates are recognised by, from the pixels that were decoded
+            for the check.
 
     Raises:
         BadImage: the path leaves the root; the file is missing, empty, no image, corrupt or cut off, or
@@ -96,14 +109,16 @@ def inspect_image(
             width, height = opened.size
             if width * height > max_pixels:
                 raise _too_large(image, f"{width} x {height} pixels", max_pixels)
+            # Not `draft`: a JPEG that is decoded at a fraction of its size is not checked as a whole.
             opened.load()
+            mark = fingerprint(opened) if fingerprints else None
     except BadImage:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(image, str(error), max_pixels) from error
     except Exception as error:  # a decoder raises whatever its parsing of a corrupt file trips over
         raise BadImage(f"corrupt image {image!r}: {type(error).__name__}: {error}") from error
-    return ImageFacts(hashlib.sha256(data).hexdigest(), width, height)
+    return ImageFacts(hashlib.sha256(data).hexdigest(), width, height, mark)
 
 
 def _too_large(image: str, what: str, max_pixels: int) -> BadImage:
@@ -116,6 +131,7 @@ def inspect_images(
     *,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    fingerprints: bool = False,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, ImageFacts | str]:
@@ -132,7 +148,9 @@ def inspect_images(
 
     def check(name: str) -> ImageFacts | str:
         try:
-            return inspect_image(name, root, max_pixels=max_pixels, follow_links=follow_links)
+            return inspect_image(
+                name, root, max_pixels=max_pixels, follow_links=follow_links, fingerprints=fingerprints
+            )
         except BadImage as error:
             return str(error)
 
