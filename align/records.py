@@ -99,15 +99,25 @@ class Response(Record):
 
 
 class Verdict(Record):
-    """A judge's opinion of one response. `refused` is null when the judge failed, and `error` says why."""
+    """A judge's opinion of one response. `refused` is null when the judge failed, and `error` says why.
+
+    `error` can also stand beside a `refused`: then a further question (`rationality`, `helpfulness`,
+    `correct`) got no usable reply. `model_digest` and `text_digest` (`digest_of_text` of the response) say
+    exactly which response was judged: a response that was sampled anew is another one. `judge_digest` is of
+    the judge's models, decoding and prompts: verdicts that differ in it are of different judges.
+    """
 
     question_id: str
     model: str
+    model_digest: str | None = None
     sample_index: int = 0
+    text_digest: str | None = None
     judge: str
+    judge_digest: str | None = None
     refused: bool | None = None
     rationality: int | None = Field(None, ge=1, le=10)
     helpfulness: int | None = Field(None, ge=1, le=10)
+    correct: bool | None = Field(None, description="of an answer to a question with gold answers")
     raw: str | None = None
     error: str | None = None
 
@@ -115,6 +125,14 @@ class Verdict(Record):
     def _failure_has_a_reason(self) -> Verdict:
         if self.refused is None and self.error is None:
             raise ValueError("`refused` is null, so `error` must say why the judge failed")
+        return self
+
+    @model_validator(mode="after")
+    def _no_mark_without_its_ground(self) -> Verdict:
+        if self.rationality is not None and self.refused is False:
+            raise ValueError("`rationality` is of refusals only, and `refused` is false")
+        if self.correct is not None and self.refused is not False:
+            raise ValueError("`correct` is of answers only, and `refused` is not false")
         return self
 
 
@@ -232,6 +250,11 @@ R = TypeVar("R", bound=Record)
 def stable_id(*parts: str) -> str:
     """16 hex digits that depend on nothing but the given texts, in their order."""
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def digest_of_text(text: str) -> str:
+    """16 hex digits of a response's text, white space around it left out."""
+    return stable_id(text.strip())
 
 
 def problems_of(
