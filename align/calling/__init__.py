@@ -1,1 +1,1 @@
-"""Asking models: many calls to one endpoint, with a journal, a rate limit and a budget that is never passed."""
+"""Asking models: many calls to one endpoint, with a journal, a rate limit and a budget that holds."""

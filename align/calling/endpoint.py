@@ -62,7 +62,7 @@ class Budget(_Settings):
 
 
 class Endpoint(_Settings):
-    """A model behind one of Inspect's providers; built from configs/endpoint/*.yaml as `Endpoint(**cfg.endpoint)`.
+    """A model behind one of Inspect's providers: `Endpoint(**cfg.endpoint)`, see configs/endpoint/*.yaml.
 
     `model` is Inspect's name of a model (`openai/gpt-4o`, `vllm/...`, `openai-api/<service>/<name>`); `args`
     are the provider's own. `key` is the name of the environment variable that holds the key, never the key.
