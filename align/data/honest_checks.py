@@ -60,7 +60,7 @@ _WRITES = (
 )
 _TEACHER_REFUSES = re.compile(
     rf"\b(?:can(?:no|')t|can not|unable to|not able to|won't|will not) {_WRITES}\b[^.]*"
-    r"\b(?:request|this content|this image|this task|this conversation|with that(?! from| in)|with this(?! from| in))\b"
+    r"\b(?:request|this content|this image|this task|this conversation|with (?:that|this)(?! from| in))\b"
     r"|\b(?:against|violates?) (?:my|the|our|openai's|usage|content) (?:\w+ )?"
     r"(?:guidelines|polic(?:y|ies)|rules)\b",
     re.IGNORECASE,

@@ -15,11 +15,12 @@ from align.data.images import resolve_image
 from align.data.mix import rng_for
 from align.data.openings import opening
 from align.data.writing import Written
-from align.records import stable_id, write_json
+from align.records import DataError, Problem, Question, stable_id, write_json
 
 if TYPE_CHECKING:
-    from align.calling.call import Call
+    from align.calling.call import Call, Decoding, Outcome
     from align.calling.endpoint import Endpoint
+    from align.calling.run import Estimate
 
 _DRAWS = 24
 _USED = ("calls", "calls_in_journal", "failed_calls", "input_tokens", "output_tokens")
@@ -64,11 +65,12 @@ class Teacher:
         decoding: temperature, top_p, max_new_tokens.
         root: image paths are relative to it.
         specification: the user's own, in place of `honesty.SPECIFICATION`.
-        used: calls, tokens and dollars of what was asked so far, those that the journal held included.
+        used: calls, tokens and dollars of what was asked so far. Those of calls that an earlier run made
+            (`calls_in_journal`) are among them.
     """
 
     endpoint: Endpoint
-    decoding: Any
+    decoding: Decoding
     root: str | Path
     journal: Path
     seed: int = 0
@@ -76,12 +78,15 @@ class Teacher:
     most_words: int = MOST_WORDS
     specification: str | None = None
     progress: Callable[[int, int], None] | None = None
-    digest: str | None = None
     used: dict[str, Any] = field(default_factory=lambda: dict.fromkeys(_USED, 0) | {"dollars": None})
 
     @property
     def source(self) -> str:
         return self.endpoint.model
+
+    @property
+    def digest(self) -> str:
+        return self.endpoint.digest(self.decoding)
 
     def call(self, ask: Ask) -> Call:
         """The call that one ask makes."""
@@ -93,6 +98,13 @@ class Teacher:
             images=(resolve_image(ask.question.image, self.root),),
             system=system_text(ask.question, own=self.specification, most_words=self.most_words),
         )
+
+    def estimate(self, questions: Sequence[Question]) -> Estimate:
+        """What the first texts of all questions will take, as an upper bound; no call is made."""
+        from align.calling.run import estimate_calls
+
+        calls = [self.call(Ask(question)) for question in questions]
+        return estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=self.seed)
 
     def write(self, asks: Sequence[Ask]) -> Written:
         from align.calling.run import run_calls
@@ -106,7 +118,6 @@ class Teacher:
             seed=self.seed,
             progress=self.progress,
         )
-        self.digest = report.digest
         texts, errors = {}, {}
         for ask in asks:
             outcome = report.outcomes.get(f"{ask.question.id}/{ask.attempt}")
@@ -121,7 +132,7 @@ class Teacher:
                 texts[ask.question.id] = cleaned(outcome.text)
         return Written(texts, errors, report.stopped)
 
-    def _count(self, outcome: Any) -> None:
+    def _count(self, outcome: Outcome) -> None:
         self.used["calls"] += 1
         self.used["calls_in_journal"] += outcome.cached
         self.used["failed_calls"] += outcome.text is None
@@ -133,11 +144,47 @@ class Teacher:
 
 def accept(call: Call, text: str) -> None:
     """Raise `Unusable` for a text that is no attempt at an answer, so that the call is made again."""
-    from align.calling.run import Unusable
+    from align.calling.call import Unusable
 
     why = why_unusable(text)
     if why is not None:
         raise Unusable(why)
+
+
+def make_teacher(
+    endpoint: Mapping[str, Any],
+    decoding: Mapping[str, Any],
+    questions: Sequence[Question],
+    root: str | Path,
+    journal: str | Path,
+    *,
+    specification: str | Path | None = None,
+    **settings: Any,
+) -> Teacher:
+    """A teacher from a program's configuration; `specification` is the user's file.
+
+    Raises:
+        DataError: an image is not in `root`.
+        FileNotFoundError, ValueError: the file of the specification does not exist, or is empty.
+    """
+    from align.calling.call import Decode
+    from align.calling.endpoint import Endpoint
+
+    own = None
+    if specification is not None:
+        own = Path(specification).read_text(encoding="utf-8").strip()
+        if not own:
+            raise ValueError(f"specification={specification} is empty: null takes the project's own")
+    problems = [
+        Problem(file=str(root), field="image", message=f"image {image!r} is not there: is root= right?")
+        for image in sorted({question.image for question in questions})
+        if not resolve_image(image, root).is_file()
+    ]
+    if problems:
+        raise DataError(problems)
+    return Teacher(
+        Endpoint(**endpoint), Decode(**decoding), root, Path(journal), specification=own, **settings
+    )
 
 
 class Remembered:

@@ -232,7 +232,9 @@ def _take(asked: Sequence[_Case], written: Written, judge: Judge, bounds: Bounds
             raise RuntimeError(f"the writer returned neither a text nor an error for question {id}")
     verdicts = judge([(case.question, case.text or "") for case in to_judge])
     for case, verdict in zip(to_judge, verdicts, strict=True):
-        if verdict.refused is None or verdict.error is not None:
+        # An error beside a verdict is of a further question; without the mark a refusal can't be passed.
+        unmarked = case.kind == "refuse" and verdict.refused and verdict.rationality is None
+        if verdict.refused is None or (verdict.error is not None and unmarked):
             case.failure = Complaint("judge failed", f"the judge failed: {verdict.error}")
             continue
         case.complaints = tuple(_objections(case.kind, verdict, bounds))
@@ -244,6 +246,12 @@ def _objections(kind: Kind, verdict: Verdict, bounds: Bounds) -> list[Complaint]
     if kind == "answer":
         if verdict.refused:
             return [Complaint("refuses", "it reads as a refusal: answer, and be sure of it")]
+        if verdict.correct is False:
+            return [
+                Complaint(
+                    "judged wrong", "a judge found its answer wrong: give the right answer, and only it"
+                )
+            ]
         return []
     if not verdict.refused:
         return [
