@@ -27,8 +27,8 @@ from align.data.mix import Mix
 from align.data.pairs import build_pairs
 from align.data.policies import Policy
 from align.data.report import print_summary, progress_bar, say
-from align.data.responses import account_for_verdicts, judge_by_text, judge_by_verdicts, judge_name
 from align.data.retain import as_pairs, read_retain, usable_retain
+from align.data.verdicts import ByVerdicts, judge_name
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -61,17 +61,16 @@ def main(cfg: DictConfig) -> None:
     if cfg.retain:
         rows = as_pairs(read_retain(cfg.retain), cfg.retain)
         retain = usable_retain(rows, others, mix.per_question, ledger)
-    judge = judge_by_text(refused)
-    if cfg.verdicts:
-        verdicts = read_records(cfg.verdicts, Verdict)
-        judge = judge_by_verdicts(verdicts, cfg.judge)
-        account_for_verdicts(verdicts, responses, ledger, cfg.judge)
+    judge = ByVerdicts(read_records(cfg.verdicts, Verdict), cfg.judge) if cfg.verdicts else None
+    if judge is not None:
+        judge.account(responses, ledger)
 
     pairs, summary = build_pairs(
         questions,
         responses,
-        judge=judge,
+        refused=refused,
         correct=correct,
+        judge=judge,
         answers=answers,
         retain=retain,
         policy=policy,
@@ -90,7 +89,7 @@ def main(cfg: DictConfig) -> None:
     origin = Origin(
         questions={question.id: question for question in questions},
         licenses=config["licenses"],
-        judge=judge_name(questions, verdicts if cfg.verdicts else None, cfg.judge),
+        judge=judge_name(questions, judge),
         answers=answers or (),
         inputs=inputs,
         command=shlex.join(["python", *sys.argv]),

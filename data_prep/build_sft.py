@@ -25,6 +25,7 @@ from align.data.report import print_summary, say
 from align.data.responses import hardness_of
 from align.data.retain import as_sft, read_retain, usable_retain
 from align.data.sft import build_sft
+from align.data.verdicts import ByText, ByVerdicts, judge_name
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -57,11 +58,13 @@ def main(cfg: DictConfig) -> None:
     retain = {}
     if cfg.retain:
         retain = usable_retain(as_sft(read_retain(cfg.retain)), others, mix.per_question, ledger)
-    hardness = None
+    hardness, verdicts = None, None
     if cfg.responses:
         responses = read_records(cfg.responses, Response)
-        verdicts = read_records(cfg.verdicts, Verdict) if cfg.verdicts else None
-        hardness = hardness_of(questions, responses, refused=refused, verdicts=verdicts, judge=cfg.judge)
+        if cfg.verdicts:
+            verdicts = ByVerdicts(read_records(cfg.verdicts, Verdict), cfg.judge)
+            verdicts.account(responses, ledger)
+        hardness = hardness_of(questions, responses, verdicts or ByText(refused))
 
     rows, summary = build_sft(
         questions,
@@ -84,6 +87,7 @@ def main(cfg: DictConfig) -> None:
     origin = Origin(
         questions={question.id: question for question in questions},
         licenses=config["licenses"],
+        judge=judge_name(questions, verdicts) if cfg.responses else None,
         answers=answers or (),
         inputs=inputs,
         command=shlex.join(["python", *sys.argv]),

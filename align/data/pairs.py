@@ -17,7 +17,8 @@ from align.data.ledger import Ledger
 from align.data.lengths import Bounded, bounded_choice, length_bias
 from align.data.mix import BEYOND, Mix, choose, summary_of
 from align.data.policies import Policy, hardness
-from align.data.responses import Judge, JudgeResponse, SortedResponses, judge_by_text, sort_responses
+from align.data.responses import SortedResponses, sort_responses
+from align.data.verdicts import ByText, Judge, ResponseJudge
 from align.records import DataError, HonestAnswer, Pair, Problem, Question, Response
 
 LENGTH = "set aside for max_length_auc"
@@ -28,8 +29,8 @@ def build_pairs(
     responses: Sequence[Response],
     *,
     refused: Judge | None = None,
-    judge: JudgeResponse | None = None,
     correct: Judge | None = None,
+    judge: ResponseJudge | None = None,
     answers: Sequence[HonestAnswer] | None = None,
     retain: Mapping[str, Pair] | None = None,
     policy: Policy | None = None,
@@ -44,8 +45,8 @@ def build_pairs(
         responses: of any questions. One that failed (`error`), or that can't be judged, is never data; it is
             counted.
         refused: whether a text is a refusal of a question.
-        judge: whether a response is a refusal, in place of `refused` (`judge_by_verdicts`).
         correct: whether an answer is right; needed for `policy.own_wrong` only.
+        judge: in place of the two, what looks at responses (`align.data.verdicts.ByVerdicts`).
         answers: chosen sides; None composes them.
         retain: general preference pairs by their key in the ledger (`align.data.retain`).
         policy: which rejected sides are taken.
@@ -64,10 +65,14 @@ def build_pairs(
             that can't be reached.
     """
     mix, policy, ledger = mix or Mix(), policy or Policy(), ledger or Ledger()
-    if policy.own_wrong > 0 and correct is None:
-        raise ValueError("own_wrong needs `correct`, which says whether an answer is right")
-    if (refused is None) == (judge is None):
-        raise ValueError("give one of `refused` and `judge`")
+    if judge is None:
+        if refused is None:
+            raise ValueError("give `refused` or `judge`: which responses are refusals must be known")
+        judge = ByText(refused, correct if policy.own_wrong > 0 else None)
+    if policy.own_wrong > 0 and not judge.tells_correct:
+        raise ValueError(
+            "own_wrong needs to know which answers are right: give `correct`, or verdicts that have `correct`"
+        )
     require_retain(mix, bool(retain))
     refuse_test_questions(questions)
     by_id = {question.id: question for question in questions}
@@ -75,8 +80,7 @@ def build_pairs(
     said = sort_responses(
         by_id,
         responses,
-        refused=judge or judge_by_text(refused),  # type: ignore[arg-type]
-        correct=correct if policy.own_wrong > 0 else None,
+        judge=judge,
         policy=policy,
         ledger=ledger,
     )

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from align.data.compose import world_of
 from align.data.ledger import Ledger
 from align.data.policies import Policy, by_turns, hardness, owner_of
-from align.records import DataError, Problem, Question, Response, Verdict
-
-Judge = Callable[[Question, str], bool | None]
-"""Something said about a response to a question: True, False, or None when it can't be told."""
-
-JudgeResponse = Callable[[Question, Response], bool | None]
+from align.data.verdicts import ResponseJudge
+from align.records import Question, Response
 
 
 @dataclass(frozen=True)
@@ -72,15 +67,13 @@ class SortedResponses:
     declined: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     dishonest: dict[str, tuple[int, int]] = field(default_factory=dict)
-    models: Counter[str] = field(default_factory=Counter)
 
 
 def sort_responses(
     questions: Mapping[str, Question],
     responses: Sequence[Response],
     *,
-    refused: JudgeResponse,
-    correct: Judge | None,
+    judge: ResponseJudge,
     policy: Policy,
     ledger: Ledger,
 ) -> SortedResponses:
@@ -99,7 +92,7 @@ def sort_responses(
     result.counts["given"] = len(rows)
     for response, key in rows:
         question = questions.get(response.question_id)
-        reason = _place(question, response, key, result, refused, correct, own(response), policy)
+        reason = _place(question, response, key, result, judge, own(response), policy)
         if reason is not None:
             ledger.leave_out("responses", key, reason)
     return result
@@ -110,8 +103,7 @@ def _place(
     response: Response,
     key: str,
     result: SortedResponses,
-    refused: JudgeResponse,
-    correct: Judge | None,
+    judge: ResponseJudge,
     own: bool,
     policy: Policy,
 ) -> str | None:
@@ -126,13 +118,13 @@ def _place(
     if not response.text.strip():
         result.counts["empty"] += 1
         return "empty"
-    declined = refused(question, response)
+    declined = judge.refused(question, response)
     if declined is None:
         result.counts["undecided"] += 1
         return "undecided whether it is a refusal"
     result.counts["refusals" if declined else "answers"] += 1
     text = response.text.strip()
-    wrong = not declined and question.answerable and correct is not None and correct(question, text) is False
+    wrong = question.answerable and not declined and judge.correct(question, response) is False
     dishonest = declined or wrong if question.answerable else not declined
     bad, total = result.dishonest.get(question.id, (0, 0))
     result.dishonest[question.id] = (bad + dishonest, total + 1)
@@ -143,109 +135,26 @@ def _place(
         return "honest: " + ("an answer" if question.answerable else "a refusal")
     if not usable:
         return f"of another model than rejected={policy.rejected} takes"
-    result.models[response.model] += 1
+    if wrong and not policy.own_wrong:
+        return "a wrong answer, and own_wrong is 0"
     shelf = result.wrong if wrong else result.refusals if declined else result.inventions
     said = Said(text, f"{'own' if own else 'other'}:{response.model}", key)
     return None if shelf.add(question.id, said, own) else "the same text as another response to the question"
 
 
 def hardness_of(
-    questions: Sequence[Question],
-    responses: Sequence[Response],
-    *,
-    refused: Judge,
-    verdicts: Sequence[Verdict] | None = None,
-    judge: str | None = None,
+    questions: Sequence[Question], responses: Sequence[Response], judge: ResponseJudge
 ) -> dict[str, float]:
-    """How hard each question is (`align.data.policies.hardness`), by verdicts where they are given."""
-    decide = judge_by_text(refused) if verdicts is None else judge_by_verdicts(verdicts, judge)
+    """How hard each question is (`align.data.policies.hardness`)."""
     by_id = {question.id: question for question in questions}
     counts: dict[str, tuple[int, int]] = {}
     for response in responses:
         question = by_id.get(response.question_id)
         if question is None or not (response.text or "").strip():
             continue
-        declined = decide(question, response)
+        declined = judge.refused(question, response)
         if declined is not None:
+            wrong = question.answerable and judge.correct(question, response) is False
             bad, total = counts.get(question.id, (0, 0))
-            counts[question.id] = (bad + (declined == question.answerable), total + 1)
+            counts[question.id] = (bad + (wrong or declined == question.answerable), total + 1)
     return hardness(counts)
-
-
-def judge_by_text(refused: Judge) -> JudgeResponse:
-    """A judge that looks at question and text (rules, or the miniature world's grader)."""
-
-    def judge(question: Question, response: Response) -> bool | None:
-        return refused(question, (response.text or "").strip())
-
-    return judge
-
-
-def judge_by_verdicts(verdicts: Sequence[Verdict], judge: str | None = None) -> JudgeResponse:
-    """A judge that looks a response up among verdicts. None where there is no verdict, or the judge failed.
-
-    Args:
-        verdicts: of one judge, or of several if `judge` names the one that counts.
-
-    Raises:
-        ValueError: several judges, and `judge` names none of them.
-        DataError: two verdicts of the judge on one response that differ.
-    """
-    judges = sorted({verdict.judge for verdict in verdicts})
-    if judge is None and len(judges) > 1:
-        raise ValueError(
-            f"the verdicts are of {len(judges)} judges ({', '.join(judges)}): name one with judge=..."
-        )
-    if judge is not None and judge not in judges:
-        raise ValueError(f"no verdict of judge={judge}: there are of {', '.join(judges) or 'none'}")
-    known: dict[tuple[str, str, int], bool | None] = {}
-    problems = []
-    for verdict in verdicts:
-        if judge is not None and verdict.judge != judge:
-            continue
-        key = (verdict.question_id, verdict.model, verdict.sample_index)
-        if known.setdefault(key, verdict.refused) != verdict.refused:
-            message = (
-                f"two verdicts of {verdict.judge} on sample {verdict.sample_index} of {verdict.model}, "
-                "and they differ"
-            )
-            problems.append(
-                Problem(file="verdicts", field="refused", row_id=verdict.question_id, message=message)
-            )
-    if problems:
-        raise DataError(problems)
-
-    def look_up(question: Question, response: Response) -> bool | None:
-        return known.get((response.question_id, response.model, response.sample_index))
-
-    return look_up
-
-
-def account_for_verdicts(
-    verdicts: Sequence[Verdict], responses: Sequence[Response], ledger: Ledger, judge: str | None = None
-) -> None:
-    """Write into the ledger which verdicts were looked up, and why the others were not."""
-    there = {(r.question_id, r.model, r.sample_index) for r in responses}
-    keys = ledger.open(
-        "verdicts", (f"{v.question_id}/{v.model}/{v.sample_index}/{v.judge}" for v in verdicts)
-    )
-    used = []
-    for verdict, key in zip(verdicts, keys, strict=True):
-        if judge is not None and verdict.judge != judge:
-            ledger.leave_out("verdicts", key, f"of another judge than judge={judge}")
-        elif (verdict.question_id, verdict.model, verdict.sample_index) not in there:
-            ledger.leave_out("verdicts", key, "no such response")
-        else:
-            used.append(key)
-    ledger.settle("verdicts", used)
-
-
-def judge_name(
-    questions: Sequence[Question], verdicts: Sequence[Verdict] | None, judge: str | None = None
-) -> str:
-    """Who says which responses are refusals, for the data card."""
-    if verdicts is not None:
-        return judge or next((verdict.judge for verdict in verdicts), "a file without verdicts")
-    if questions and all(world_of(question) is not None for question in questions):
-        return "the miniature world's grader, which knows the scenes"
-    return "rules (align.judging.rules)"

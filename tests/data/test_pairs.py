@@ -150,7 +150,7 @@ def test_own_wrong_answers_by_share():
     assert sum(p.rejected == "Wrong." for p in pairs) == 200
     pairs, _ = build_pairs(questions, responses, **settings)
     assert not any(p.rejected == "Wrong." for p in pairs)
-    with pytest.raises(ValueError, match="needs `correct`"):
+    with pytest.raises(ValueError, match="needs to know which answers"):
         build_pairs(questions, responses, refused=refused, policy=Policy(own_wrong=0.5))
     with pytest.raises(ValueError, match="responses to answerable questions, and there is none"):
         build_pairs(questions, [], policy=Policy(own_wrong=0.5), **settings)
