@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from urllib.parse import quote
 
@@ -53,9 +54,11 @@ def serve(app: Starlette, bound: socket.socket, host: str, token: str | None) ->
     if not is_loopback(host):
         say("The connection is not encrypted: on a network that others use, tunnel it through ssh instead.")
     say("Every decision is on the disk when the page says that it is saved. Ctrl-C stops and exports.")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         uvicorn.Server(config).run(sockets=[bound])
-    except KeyboardInterrupt:  # uvicorn passes it on after it has shut down
+    except KeyboardInterrupt:  # uvicorn shuts down and then raises the signal again, for us to end in order
         pass
     finally:
+        signal.signal(signal.SIGTERM, before)
         bound.close()

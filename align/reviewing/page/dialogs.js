@@ -35,7 +35,7 @@ export function askReason(title, reasons, submit) {
     ...reasons.map((reason, index) => el("li", {}, el("button", { onclick: () => take(reason) }, key(String(index + 1)), reason))));
   open("ask", el("h2", { tabindex: "-1", autofocus: true }, title), list, own,
     el("p", { class: "actions" }, el("span", {}, key("O"), " own words  ", key("Enter"), " take them  ", key("Esc"), " back"),
-      el("button", { class: "main", onclick: () => take(own.value) }, "Take my words")));
+      el("button", { onclick: close }, "Back"), el("button", { class: "main", onclick: () => take(own.value) }, "Take my words")));
   dialog.onkeydown = (event) => {
     if (event.target === own || event.ctrlKey || event.metaKey || event.altKey) return;
     const reason = reasons[Number(event.key) - 1];
@@ -82,7 +82,7 @@ export function askFix(setup, item, current, submit) {
   open("fix", el("h2", {}, "Fix this question"), question.label,
     el("label", {}, el("span", {}, "Category"), category), about, grounds.label, complaint,
     el("p", { class: "actions" }, el("span", {}, key("Ctrl"), " ", key("Enter"), " save  ", key("Esc"), " back"),
-      el("button", { class: "main", onclick: save }, "Save the fix")));
+      el("button", { onclick: close }, "Back"), el("button", { class: "main", onclick: save }, "Save the fix")));
   dialog.onkeydown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -98,12 +98,21 @@ function area(title, value, rows) {
   return { box, label: el("label", {}, el("span", {}, title), box) };
 }
 
-/** All keys. */
-export function showKeys(groups) {
-  open("keys", el("h2", { tabindex: "-1", autofocus: true }, "Keys"),
-    ...groups.map(([title, keys]) =>
-      el("section", {}, el("h3", {}, title),
-        el("dl", {}, ...keys.flatMap(([names, what]) => [el("dt", {}, ...names.flatMap((name) => [key(name), " "])), el("dd", {}, what)])))),
+function section(title, keys) {
+  return el("section", {}, el("h3", {}, title),
+    el("dl", {}, ...keys.flatMap(([names, what]) => [el("dt", {}, ...names.flatMap((name) => [key(name), " "])), el("dd", {}, what)])));
+}
+
+/** All keys, and what the numbers mean. */
+export function showKeys(scales, groups) {
+  const range = (low, high) => (low === high ? `${low}` : `${low}–${high}`);
+  open("keys", el("h2", { tabindex: "-1", autofocus: true }, "Keys and numbers"),
+    el("div", { class: "columns" },
+      section(...groups[0]),
+      el("section", {}, el("h3", {}, "What the numbers mean"),
+        ...scales.map((scale) => el("p", { class: "meaning" }, el("b", {}, scale.name), ` ${scale.about} `,
+          el("span", {}, scale.anchors.map(([low, high, text]) => `${range(low, high)} ${text}`).join(" · "))))),
+      section(...groups[1])),
     el("p", { class: "actions" }, el("span", {}, key("Esc"), " close"), el("button", { class: "main", onclick: close }, "Close")));
   dialog.onkeydown = (event) => event.key === "?" && close();
 }

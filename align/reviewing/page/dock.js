@@ -17,7 +17,8 @@ export function showDock(setup, state, active, actions) {
 
 function row(scale, state, active, open, actions) {
   const numbers = Array.from({ length: scale.high - scale.low + 1 }, (_, index) => scale.low + index);
-  const few = scale.anchors.length === numbers.length;
+  const wide = numbers.length > 5;
+  const meaning = (number) => scale.anchors.find(([low, high]) => low <= number && number <= high)?.[2];
   const chosen = state[scale.name];
   return el("div", { class: `row${active ? " active" : ""}${open ? "" : " closed"}`, "data-scale": scale.name },
     el("span", { class: "label", id: `label-${scale.name}` }, scale.name[0].toUpperCase() + scale.name.slice(1)),
@@ -25,17 +26,20 @@ function row(scale, state, active, open, actions) {
       ...numbers.map((number) =>
         el("button", {
           class: chosen === number ? "chosen" : null, role: "radio", "aria-checked": String(chosen === number),
-          disabled: !open, title: few ? scale.anchors[number - scale.low] : null,
+          disabled: !open, title: `${number}: ${meaning(number)}`,
           "data-value": number, onclick: () => actions.rate(scale.name, number),
         }, String(number)))),
-    el("span", { class: "hint" }, hint(scale, chosen, few, open, active)));
+    wide ? anchors(scale) : el("span", { class: "hint" }, active ? scale.about : chosen === undefined ? "" : meaning(chosen)));
 }
 
-function hint(scale, chosen, few, open, active) {
-  if (!open) return "of refusals only";
-  if (active) return few ? scale.about : scale.anchors.join(" · ");
-  if (chosen !== undefined && few) return scale.anchors[chosen - scale.low];
-  return "";
+/** What the numbers of a long scale mean, each meaning under its numbers. */
+function anchors(scale) {
+  return el("span", { class: "anchors" },
+    ...scale.anchors.map(([low, high, text]) => {
+      const node = el("span", {}, text);
+      node.style.gridColumn = `${low - scale.low + 1} / ${high - scale.low + 2}`;
+      return node;
+    }));
 }
 
 function decisions(state, actions) {

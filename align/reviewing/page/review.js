@@ -377,7 +377,7 @@ function switchTheme() {
 function zoom() {
   const box = $("lightbox");
   if (box.open) return box.close();
-  if ($("item").hidden || $("image").hidden) return undefined;
+  if ($("item").hidden || $("zoom").hidden) return undefined;
   $("large").src = $("image").src;
   return box.showModal();
 }
@@ -385,7 +385,7 @@ function zoom() {
 const KEYS = {
   u: undo, j: () => nextUnrated(current), arrowleft: () => browse(-1), arrowright: () => browse(1), c: cycleCategory,
   z: zoom, d: toggleLong, i: agreement, w: write, p: secondPass, t: switchTheme,
-  "?": () => showKeys([["Deciding", OWN[setup.mode]], ["Getting about", COMMON]]),
+  "?": () => showKeys(setup.scales, [["Deciding", OWN[setup.mode]], ["Getting about", COMMON]]),
 };
 const DECIDING = {
   arrowup: () => moveRow(-1), arrowdown: () => moveRow(1),
@@ -419,6 +419,9 @@ addEventListener("keydown", (event) => {
 
 $("zoom").addEventListener("click", zoom);
 $("lightbox").addEventListener("click", zoom);
+$("undo").addEventListener("click", undo);
+$("back").addEventListener("click", () => browse(-1));
+$("forth").addEventListener("click", () => browse(1));
 $("open-agreement").addEventListener("click", agreement);
 $("open-keys").addEventListener("click", KEYS["?"]);
 start();

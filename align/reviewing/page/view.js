@@ -12,14 +12,15 @@ export function showItem(setup, item, fix) {
   const responses = setup.mode === "responses";
   const current = { ...item, ...(fix ?? {}) };
   const category = setup.categories[current.category];
-  $("content").replaceChildren(
+  const parts = [
     el("p", { class: "category" }, el("b", { class: `pill c-${current.category}` }, category.label), el("span", {}, category.definition)),
     el("h1", { id: "question", text: current.question }),
     fix ? el("p", { class: "mended" }, "As you mended it. Before: ", el("q", { text: item.question })) : null,
     known(current),
     twin(setup, item),
     responses ? judged(item) : answers(item),
-  );
+  ];
+  $("content").replaceChildren(...parts.filter(Boolean));
   $("content").scrollTop = 0;
 }
 
@@ -27,9 +28,9 @@ function showImage(source) {
   const image = $("image");
   const error = $("image-error");
   error.hidden = true;
-  image.hidden = false;
+  $("zoom").hidden = false;
   image.onerror = async () => {
-    image.hidden = true;
+    $("zoom").hidden = true;
     error.hidden = false;
     const reply = await fetch(source).catch(() => null);
     const body = reply && (await reply.json().catch(() => null));
