@@ -1,7 +1,7 @@
 """What rows to train on say about themselves, with no model at hand: bad rows, duplicates, leaks.
 
 Pictures are compared by the bytes of their files, so one picture under two names is found. One that was
-stored anew (scaled, or compressed again) is another file, and is not.
+stored anew (scaled, compressed again, mirrored, cropped a little) is another file: `near_leaks` finds those.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from align.data.images import ImageFacts, inspect_images, resolve_image
+from align.data.near_duplicates import Fingerprint, near_of
 from align.records import DataError, Pair, Problem, Question, SFTRow, iter_jsonl, problems_of, read_records
 from align.run import content_digest
 
@@ -146,17 +147,22 @@ def duplicate_images(digests: Mapping[str, str], root: str | Path) -> list[Probl
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pictures that no training row may show: digest of the file -> where it stands."""
+    """Pictures that no training row may show: digest of the file -> where it stands.
+
+    `fingerprints` has the same places, for the pictures of which near-duplicates are to be found.
+    """
 
     file: str
     pictures: Mapping[str, str]
     missing: list[Problem]
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)
 
 
-def read_held_out(file: str | Path, root: str | Path) -> HeldOut:
+def read_held_out(file: str | Path, root: str | Path, *, fingerprints: bool = False) -> HeldOut:
     """The pictures of an evaluation file: questions, or pairs or SFT rows of their own.
 
     Of questions that are split, the test and validation splits count; of questions that are not, all do.
+    With `fingerprints` every picture is decoded, and one that cannot be is `missing`.
     Raises `DataError` for a file that holds none of the three kinds of record, or bad ones.
     """
     images = _held_out_questions(file) if _holds_questions(file) else _held_out_rows(file)
@@ -173,7 +179,14 @@ def read_held_out(file: str | Path, root: str | Path) -> HeldOut:
         )
         for image in sorted(set(images) - set(there))
     ]
-    return HeldOut(str(file), pictures, missing)
+    marks: dict[str, Fingerprint] = {}
+    for facts in inspect_images(there if fingerprints else (), root, fingerprints=True).values():
+        if isinstance(facts, ImageFacts):
+            if facts.fingerprint is not None and facts.digest in pictures:
+                marks[pictures[facts.digest]] = facts.fingerprint
+        else:
+            missing.append(Problem(file=str(file), field="image", message=facts))
+    return HeldOut(str(file), pictures, missing, marks)
 
 
 def leaks(
@@ -195,6 +208,43 @@ def leaks(
         for row in rows
         for image in row.images
         if digests[image] in where
+    ]
+
+
+def near_leaks(
+    rows: Sequence[Pair] | Sequence[SFTRow],
+    root: str | Path,
+    digests: Mapping[str, str],
+    held_out: Sequence[HeldOut],
+    file: str | Path,
+) -> list[Problem]:
+    """One problem for each row that shows a near-duplicate of a held-out picture, but not its very file.
+
+    Decodes every training picture, unless no held-out one has a fingerprint; see `read_held_out`.
+    """
+    places = {place: mark for part in held_out for place, mark in part.fingerprints.items()}
+    if not places:
+        return []
+    same = {digest for part in held_out for digest in part.pictures}
+    images = {image for row in rows for image in row.images if digests[image] not in same}
+    facts = inspect_images(images, root, fingerprints=True)
+    marks = {
+        image: found.fingerprint
+        for image, found in facts.items()
+        if isinstance(found, ImageFacts) and found.fingerprint is not None
+    }
+    near = near_of(marks, places)
+    return [
+        Problem(
+            file=str(file),
+            field="images",
+            row_id=row.question_id,
+            message=f"row {row.question_id} trains on {image!r}, which looks like one that the evaluation "
+            f"shows ({near[image][0].second}; {near[image][0].bits} of 256 bits differ)",
+        )
+        for row in rows
+        for image in row.images
+        if image in near
     ]
 
 

@@ -25,7 +25,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from align.data.images import MAX_PIXELS
-from align.data.json_rows import iter_rows
+from align.data.json_rows import MAX_ROW, iter_rows
 from align.data.reading import ParsedRow, Reading, with_mutual_twins, with_whole_images, without_duplicates
 from align.records import Category, Problem, Question, problems_of, stable_id
 
@@ -65,6 +65,8 @@ def read_mohobench(
     image_name_only: bool = False,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    fingerprints: bool = False,
+    max_row: int = MAX_ROW,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reading:
     """Read and check a question file with its images.
@@ -76,7 +78,8 @@ def read_mohobench(
         source: `Question.source` of rows that name none; part of the ids made for rows without one.
         caption_field: the field that holds the caption, where it is none of `CAPTION_FIELDS`.
         image_name_only: use only the file name of an image field that holds a longer path.
-        max_pixels, follow_links, progress: see `inspect_images`.
+        max_pixels, follow_links, fingerprints, progress: see `inspect_images`.
+        max_row: a longer row is a problem; see `iter_rows`.
 
     Returns:
         A `Reading`. Rows with a problem are not among its questions; it is the caller's choice to stop
@@ -90,7 +93,7 @@ def read_mohobench(
     reading = Reading(file=str(path))
     parser = _RowParser(reading, source, caption_field, image_name_only)
     rows: list[ParsedRow] = []
-    for row in iter_rows(path):
+    for row in iter_rows(path, max_row=max_row):
         number = reading.count_row(row.line)
         reading.complete &= not row.last
         if isinstance(row.value, Problem):
@@ -98,10 +101,19 @@ def read_mohobench(
             continue
         question = parser.parse(number, row.line, row.value)
         if question is not None:
-            rows.append(ParsedRow(number, row.line, question, row.value))
+            output = {name: row.value[name] for name in OUTPUT_FIELDS if row.value.get(name) is not None}
+            is_output = not output.keys().isdisjoint(("model_answer", "model_name"))
+            field = "image_path" if row.value.get("image_path") else "image"
+            rows.append(ParsedRow(number, row.line, question, field, output if is_output else None))
     if images is not None:
         rows = with_whole_images(
-            reading, rows, images, max_pixels=max_pixels, follow_links=follow_links, progress=progress
+            reading,
+            rows,
+            images,
+            max_pixels=max_pixels,
+            follow_links=follow_links,
+            fingerprints=fingerprints,
+            progress=progress,
         )
     rows = without_duplicates(reading, rows)
     reading.questions = with_mutual_twins(reading, rows)

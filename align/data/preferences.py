@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from align.data.images import inspect_images
-from align.data.json_rows import iter_rows
+from align.data.json_rows import MAX_ROW, iter_rows
 from align.records import (
     Category,
     DataError,
@@ -93,6 +93,7 @@ def read_preferences(
     source: str = "upstream",
     image_name_only: bool = False,
     follow_links: bool = False,
+    max_row: int = MAX_ROW,
 ) -> PreferenceReading:
     """Read and check a file of preference or supervised rows.
 
@@ -106,6 +107,7 @@ def read_preferences(
         questions: split questions, from `read_mohobench` and `split_questions`.
         source: says where both sides came from, in the records.
         image_name_only: use only the file name of an image that is given with a longer path.
+        max_row: a longer row is a problem; see `iter_rows`.
 
     Raises:
         FileNotFoundError: no such file, or no such folder of images.
@@ -116,7 +118,7 @@ def read_preferences(
     known = {(q.image, _key(q.question)): q for q in questions}
     split_of = {q.image: q.split for q in questions}
     rows: list[tuple[int, int, Pair | SFTRow]] = []
-    for raw in iter_rows(path):
+    for raw in iter_rows(path, max_row=max_row):
         reading.n_rows += 1
         reading.complete &= not raw.last
         number = reading.n_rows

@@ -1,33 +1,70 @@
-"""What a question file held, and the checks that need all of its rows: images, duplicates, twins."""
+"""What question files held, and the checks that need all of their rows: images, duplicates, twins."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from align.data.images import MAX_PIXELS, ImageFacts, inspect_images
-from align.records import DataError, Problem, Question, Response
+from align.data.near_duplicates import Fingerprint
+from align.records import DataError, Pair, Problem, Question, Response
 
 
 @dataclass(frozen=True)
 class ParsedRow:
-    """A row that could be read as a question. `number` is its place among the file's rows, from 1."""
+    """A row that could be read as a question. `number` is its place among all rows, from 1.
+
+    `output` is what the row says that a model answered: `model_answer`, `model_name`, `prompt`, if any.
+    """
 
     number: int
     line: int
     question: Question
-    raw: dict[str, Any]
+    image_field: str = "image"
+    output: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.question.id
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return (self.question.image,)
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A row that could be read as a preference pair."""
+
+    number: int
+    line: int
+    pair: Pair
+    image_field: str = "image"
+
+    @property
+    def id(self) -> str:
+        return self.pair.question_id
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return self.pair.images
+
+
+AnyRow = TypeVar("AnyRow", ParsedRow, PairRow)
 
 
 @dataclass
 class Reading:
-    """What one question file held.
+    """What question files held.
 
     Attributes:
-        questions: the usable questions, in the file's order.
+        file: the file, or the files one after the other.
+        questions: the usable questions, in the files' order.
+        pairs: the usable preference pairs, of a source that has them in place of questions.
         responses: what rows with `model_answer` say a model answered.
         problems: every reason why a row was not used; a row may have several.
         bad_rows: the numbers of the rows that were not used, from 1.
@@ -38,10 +75,13 @@ class Reading:
         caption_fields: the fields that captions were taken from, with their numbers of rows.
         unknown_fields: fields that nothing reads, with their numbers of rows.
         images: the facts of each whole image, by its path.
+        held_out: rows that were kept out since they show a held-out image, as problems that name the row:
+            they are no error of the file.
     """
 
     file: str
     questions: list[Question] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
     responses: list[Response] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     bad_rows: set[int] = field(default_factory=set)
@@ -52,27 +92,109 @@ class Reading:
     caption_fields: Counter[str] = field(default_factory=Counter)
     unknown_fields: Counter[str] = field(default_factory=Counter)
     images: dict[str, ImageFacts] = field(default_factory=dict)
+    held_out: list[Problem] = field(default_factory=list)
     _row_of_problem: list[int] = field(default_factory=list)
-    _rows_on_line: Counter[int] = field(default_factory=Counter)
+    _rows_on_line: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _files: list[tuple[int, str]] = field(default_factory=list)
+    _place_of: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def begin_file(self, path: str | Path) -> None:
+        """The rows counted from here on are those of this file."""
+        self._files.append((self.n_rows + 1, str(path)))
+
+    def file_of(self, number: int) -> str:
+        """The file that a row is in."""
+        at = bisect_right(self._files, number, key=lambda begin: begin[0])
+        return self._files[at - 1][1] if at else self.file
 
     def count_row(self, line: int) -> int:
         """Count a row that begins on a line. Returns its number."""
         self.n_rows += 1
-        self._rows_on_line[line] += 1
+        self._rows_on_line[self.file_of(self.n_rows), line] += 1
         return self.n_rows
 
     def reject(
         self, number: int, line: int, message: str, field_name: str | None = None, row_id: str | None = None
     ) -> None:
         """Put a row out of use, and say why."""
-        self.bad_rows.add(number)
-        self._row_of_problem.append(number)
-        self.problems.append(
-            Problem(file=self.file, line=line, field=field_name, row_id=row_id, message=message)
+        file = self.file_of(number)
+        self.reject_as(
+            number, Problem(file=file, line=line, field=field_name, row_id=row_id, message=message)
         )
 
-    def reject_row(self, row: ParsedRow, field_name: str, message: str) -> None:
-        self.reject(row.number, row.line, message, field_name, row.question.id)
+    def reject_as(self, number: int, problem: Problem) -> None:
+        """Put a row out of use for a problem that has its place already."""
+        self.bad_rows.add(number)
+        self._row_of_problem.append(number)
+        self.problems.append(problem)
+
+    def reject_row(self, row: ParsedRow | PairRow, field_name: str, message: str) -> None:
+        self.reject(row.number, row.line, message, field_name, row.id)
+
+    def reject_questions(self, reasons: Mapping[str, str], field_name: str) -> None:
+        """Put questions that had been usable out of use, by id, and say why."""
+        for id_, message in reasons.items():
+            number, line = self._place_of[id_]
+            self.reject(number, line, message, field_name, id_)
+        kept = [q for q in self.questions if q.id not in reasons]
+        left = {q.id for q in kept}
+        lost = sum(q.twin is not None and q.twin not in left for q in kept)
+        self.questions = [
+            q.model_copy(update={"twin": None}) if q.twin is not None and q.twin not in left else q
+            for q in kept
+        ]
+        self._note_lost_twins(lost)
+        self.finish()
+
+    def hold_out(self, reasons: Mapping[str, str]) -> None:
+        """Keep questions and pairs out by the image that they show, and say why in `held_out`."""
+        records = [(q.id, (q.image,)) for q in self.questions] + [
+            (pair.question_id, pair.images) for pair in self.pairs
+        ]
+        for id_, images in records:
+            why = next((reasons[image] for image in images if image in reasons), None)
+            if why is not None:
+                number, line = self._place_of[id_]
+                self.held_out.append(
+                    Problem(file=self.file_of(number), line=line, field="image", row_id=id_, message=why)
+                )
+        self.pairs = [pair for pair in self.pairs if not any(i in reasons for i in pair.images)]
+        kept = [question for question in self.questions if question.image not in reasons]
+        left = {question.id for question in kept}
+        self._note_lost_twins(sum(q.twin is not None and q.twin not in left for q in kept))
+        self.questions = [
+            q.model_copy(update={"twin": None}) if q.twin is not None and q.twin not in left else q
+            for q in kept
+        ]
+        self.responses = [response for response in self.responses if response.question_id in left]
+
+    def name_groups(self, groups: Sequence[Sequence[str]], digests: Mapping[str, str]) -> None:
+        """Give questions whose image has near-duplicates one `metadata["group"]` for each group."""
+        name_of = {
+            image: min(digests[member] for member in group)[:16] for group in groups for image in group
+        }
+        self.questions = [
+            question.model_copy(update={"metadata": question.metadata | {"group": name_of[question.image]}})
+            if question.image in name_of
+            else question
+            for question in self.questions
+        ]
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """By image, where they were asked for."""
+        return {name: f.fingerprint for name, f in self.images.items() if f.fingerprint is not None}
+
+    def remember_places(self, rows: list[ParsedRow] | list[PairRow]) -> None:
+        self._place_of |= {row.id: (row.number, row.line) for row in rows}
+
+    def _note_lost_twins(self, count: int) -> None:
+        if count:
+            self.notes.append(f"{count} question(s) lost their twin, which is not used")
+
+    def place(self, row: ParsedRow, other: ParsedRow) -> str:
+        """Where another row is, for a message about a row."""
+        file = self.file_of(other.number)
+        return f"line {other.line}" if file == self.file_of(row.number) else f"{file}:{other.line}"
 
     def finish(self) -> None:
         """Order the problems by row. Where an array stands on one line, the row's number is added to them."""
@@ -80,7 +202,8 @@ class Reading:
         self._row_of_problem = [number for number, _ in ordered]
         self.problems = [
             problem
-            if self._rows_on_line[problem.line or 0] < 2
+            if self._rows_on_line[problem.file, problem.line or 0] < 2
+            or problem.message.startswith(f"row {number}: ")
             else problem.model_copy(update={"message": f"row {number}: {problem.message}"})
             for number, problem in ordered
         ]
@@ -95,72 +218,77 @@ class Reading:
 
 def with_whole_images(
     reading: Reading,
-    rows: list[ParsedRow],
+    rows: list[AnyRow],
     root: str | Path,
     *,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    fingerprints: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> list[ParsedRow]:
+) -> list[AnyRow]:
     """Decode every image once, and reject each row whose image cannot be used."""
     facts = inspect_images(
-        (row.question.image for row in rows),
+        (image for row in rows for image in row.images),
         root,
         max_pixels=max_pixels,
         follow_links=follow_links,
+        fingerprints=fingerprints,
         progress=progress,
     )
     kept = []
     for row in rows:
-        image = row.question.image
-        result = facts[image]
-        if isinstance(result, ImageFacts):
-            reading.images[image] = result
+        bad = [(image, result) for image in row.images if isinstance(result := facts[image], str)]
+        for image, why in bad:
+            name = Path(image).name
+            if why.startswith("missing") and name != image and (Path(root) / name).is_file():
+                why += f"; {name!r} is there: set image_name_only=true to look for the bare names"
+            reading.reject_row(row, row.image_field, why)
+        if not bad:
             kept.append(row)
-            continue
-        name = Path(image).name
-        hint = ""
-        if result.startswith("missing") and name != image and (Path(root) / name).is_file():
-            hint = f"; {name!r} is there: set image_name_only=true to look for the bare names"
-        reading.reject_row(row, "image_path" if row.raw.get("image_path") else "image", result + hint)
+        for image in row.images:
+            if isinstance(result := facts[image], ImageFacts):
+                reading.images[image] = result
     return kept
 
 
 def without_duplicates(reading: Reading, rows: list[ParsedRow]) -> list[ParsedRow]:
     """Keep each question once, and turn model outputs into responses.
 
+    The same words about the same image may be asked in two parts of a split, which are reported apart.
+
     Upstream's output files repeat a question for every model: a row with an answer that repeats a
     question in all its fields is one more response to it, not a duplicate.
     """
     kept: list[ParsedRow] = []
     first_with_id: dict[str, ParsedRow] = {}
-    first_with_text: dict[tuple[str, str], ParsedRow] = {}
+    first_with_text: dict[tuple[str, str, str | None], ParsedRow] = {}
     samples: Counter[tuple[str, str]] = Counter()
     for row in rows:
         question = row.question
-        key = (question.image, " ".join(question.question.casefold().split()))
+        key = (question.image, " ".join(question.question.casefold().split()), question.part)
         first = first_with_text.get(key)
-        is_output = row.raw.get("model_answer") is not None or row.raw.get("model_name") is not None
-        if first is not None and is_output and first.question == question:
+        if first is not None and row.output is not None and first.question == question:
             _add_response(reading, row, samples)
         elif question.id in first_with_id:
-            message = f"duplicate id {question.id!r}: line {first_with_id[question.id].line} has it too"
+            place = reading.place(row, first_with_id[question.id])
+            message = f"duplicate id {question.id!r}: {place} has it too"
             if first is not None:
                 message += ", for the same question about the same image"
             reading.reject_row(row, "id", message)
         elif first is not None:
-            message = f"duplicate: line {first.line} asks the same question about the same image"
+            place = reading.place(row, first)
+            message = f"duplicate: {place} asks the same question about the same image"
             reading.reject_row(row, "question", message)
         else:
             first_with_text[key] = first_with_id[question.id] = row
             kept.append(row)
-            if is_output:
+            if row.output is not None:
                 _add_response(reading, row, samples)
     return kept
 
 
 def _add_response(reading: Reading, row: ParsedRow, samples: Counter[tuple[str, str]]) -> None:
-    values = {name: row.raw.get(name) for name in ("model_answer", "model_name", "prompt")}
+    values = {name: (row.output or {}).get(name) for name in ("model_answer", "model_name", "prompt")}
     for name, value in values.items():
         if value is not None and not isinstance(value, str):
             reading.reject_row(row, name, f"expected a text, found {type(value).__name__}")
@@ -172,7 +300,9 @@ def _add_response(reading: Reading, row: ParsedRow, samples: Counter[tuple[str, 
             question_id=row.question.id,
             model=model,
             text=answer,
-            error=None if answer is not None else f"no model_answer in {reading.file}:{row.line}",
+            error=None
+            if answer is not None
+            else f"no model_answer in {reading.file_of(row.number)}:{row.line}",
             decoding={"prompt": values["prompt"]} if values["prompt"] is not None else {},
             sample_index=samples[key],
         )
@@ -213,6 +343,7 @@ def with_mutual_twins(reading: Reading, rows: list[ParsedRow]) -> list[Question]
     lost += sum(1 for id_ in usable if id_ in twin_of and twin_of[id_] not in usable)
     if lost:
         reading.notes.append(f"{lost} question(s) lost their twin, since the twin's row was rejected")
+    reading.remember_places(rows)
     questions = []
     for row in rows:
         if row.question.id in usable:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from align.data.images import ImageFacts
+from align.data.near_duplicates import Near, groups_of
 from align.data.preferences import PreferenceReading
 from align.data.reading import Reading
 from align.data.split import SPLITS
@@ -22,16 +23,30 @@ console = Console()
 
 
 def ingest_report(
-    reading: Reading, questions: Sequence[Question], rows: PreferenceReading | None
+    reading: Reading,
+    questions: Sequence[Question],
+    rows: PreferenceReading | None,
+    *,
+    near: Sequence[Near] | None = None,
+    images_folder: str = "",
 ) -> dict[str, Any]:
-    """Everything that reading upstream files found, as it is written to report.json."""
+    """Everything that reading upstream files found, as it is written to report.json.
+
+    `near` are the near-duplicates among all images, None where they were not looked for.
+    """
+    unequal = _of_different_bytes(near or (), reading.images)
     report: dict[str, Any] = {
         "file": reading.file,
+        "images_folder": images_folder,
         "complete": reading.complete,
         "rows": reading.n_rows,
         "rows_not_used": len(reading.bad_rows),
         "questions": len(questions),
+        "pairs": len(reading.pairs),
         "responses": len(reading.responses),
+        "sources": dict(Counter(question.source for question in questions)),
+        "licenses": dict(Counter(question.license or "not stated" for question in questions)),
+        "held_out": [_plain(problem) for problem in reading.held_out],
         "problems": [_plain(problem) for problem in reading.problems],
         "notes": reading.notes,
         "splits": {
@@ -44,6 +59,9 @@ def ingest_report(
         "twins": sum(question.twin is not None for question in questions),
         "images": len(reading.images),
         "same_picture_under_several_names": _same_pictures(reading.images),
+        "near_duplicates_looked_for": near is not None,
+        "near_duplicates": groups_of(unequal),
+        "near_duplicate_pairs": [[pair.first, pair.second, pair.bits] for pair in unequal],
         "fields": dict(reading.fields),
         "caption_fields": dict(reading.caption_fields),
         "unknown_fields": dict(reading.unknown_fields),
@@ -66,13 +84,19 @@ def ingest_report(
 
 def print_ingest(report: Mapping[str, Any], problems: Sequence[Problem], shown: int = 40) -> None:
     """The report as tables: questions by split and category, problems, notes."""
-    table = Table(title=f"{report['questions']} questions on {report['images']} images", title_justify="left")
-    table.add_column("category")
-    for split in report["splits"]:
-        table.add_column(split, justify="right")
-    for category in get_args(Category):
-        table.add_row(category, *(str(counts.get(category, 0)) for counts in report["splits"].values()))
-    console.print(table)
+    if report["questions"] or not report["pairs"]:
+        title = f"{report['questions']} questions on {report['images']} images"
+        table = Table(title=title, title_justify="left")
+        table.add_column("category")
+        for split in report["splits"]:
+            table.add_column(split, justify="right")
+        for category in get_args(Category):
+            table.add_row(category, *(str(counts.get(category, 0)) for counts in report["splits"].values()))
+        console.print(table)
+    if report["pairs"]:
+        say(f"{report['pairs']} preference pairs on {report['images']} images")
+    if report["held_out"]:
+        say(f"note: {len(report['held_out'])} row(s) show a held-out image and were kept out")
     if "preferences" in report:
         rows = report["preferences"]
         say(
@@ -83,7 +107,18 @@ def print_ingest(report: Mapping[str, Any], problems: Sequence[Problem], shown: 
         say(f"note: {note}")
     for names in report["same_picture_under_several_names"]:
         say(f"note: the same picture under several names: {', '.join(names)}")
+    _say_groups(report["near_duplicates"])
     print_problems(problems, shown)
+
+
+def _say_groups(groups: Sequence[Sequence[str]], shown: int = 10) -> None:
+    if groups:
+        say(f"note: {len(groups)} group(s) of near-duplicate pictures, each kept in one split:")
+    for names in groups[:shown]:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        say(f"  {', '.join(names[:8])}{more}")
+    if len(groups) > shown:
+        say(f"  ... and {len(groups) - shown} more in report.json")
 
 
 def print_problems(problems: Sequence[Problem], shown: int = 40) -> None:
@@ -151,6 +186,11 @@ def _words(value: Any) -> str:
 
 def _plain(problem: Problem) -> dict[str, Any]:
     return problem.model_dump(exclude_none=True)
+
+
+def _of_different_bytes(near: Sequence[Near], images: Mapping[str, ImageFacts]) -> list[Near]:
+    """Without those that are one picture under two names, which are listed apart."""
+    return [pair for pair in near if images[pair.first].digest != images[pair.second].digest]
 
 
 def _same_pictures(images: Mapping[str, ImageFacts]) -> list[list[str]]:

@@ -1,14 +1,15 @@
 """Splitting questions so that no image, under any name, is in two splits.
 
 Images are what leaks: all questions of one image go to one split, and so do the questions of files with
-the same bytes, and twins, which dual accuracy needs together. Such a group of questions is never cut.
+the same bytes, of near-duplicates, and twins, which dual accuracy needs together. Such a group of questions
+is never cut.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from align.records import DataError, Problem, Question
@@ -23,6 +24,7 @@ def split_questions(
     *,
     seed: int = 0,
     digests: Mapping[str, str] | None = None,
+    together: Iterable[Sequence[str]] = (),
 ) -> list[Question]:
     """Give every question a split, by groups of images, balanced over the categories.
 
@@ -36,6 +38,7 @@ def split_questions(
         fractions: the share of questions for each of `train`, `validation`, `test`; they sum to 1.
         seed: another seed gives another split.
         digests: a digest of each image's bytes, by its path, to recognise one picture under two names.
+        together: groups of images that stay in one split, such as near-duplicates.
 
     Returns:
         The same questions in the same order, each with its split.
@@ -46,7 +49,7 @@ def split_questions(
         DataError: one group holds questions that are already in different splits.
     """
     _check_fractions(fractions)
-    groups = _groups(questions, digests or {})
+    groups = _groups(questions, digests or {}, together)
     pinned = {key: _pinned_split(members) for key, members in groups.items()}
     wanted = _wanted(questions, fractions)
     assigned: dict[str, Split] = {}
@@ -71,8 +74,39 @@ def split_questions(
         left = +left  # forgets the categories that are used up
     split_of = {question.id: assigned[key] for key, members in groups.items() for question in members}
     result = [question.model_copy(update={"split": split_of[question.id]}) for question in questions]
-    _check_none_empty(result, fractions, len(groups))
+    if any(split is None for split in pinned.values()):  # else the shares had nothing to decide
+        _check_none_empty(result, fractions, len(groups))
     return result
+
+
+def split_conflicts(
+    questions: Sequence[Question],
+    *,
+    digests: Mapping[str, str] | None = None,
+    together: Iterable[Sequence[str]] = (),
+) -> dict[str, str]:
+    """Questions whose given split contradicts that of others on the same picture: why, by question id.
+
+    Of a group that is in several splits the test split has its questions kept, else validation; those in the
+    other splits are named. Training on them would be training on what is tested.
+    """
+    reasons: dict[str, str] = {}
+    for members in _groups(questions, digests or {}, together).values():
+        given = {q.split: q for q in members if q.split is not None}
+        if len(given) < 2:
+            continue
+        kept = max(given, key=SPLITS.index)
+        for question in members:
+            if question.split not in (None, kept):
+                other = given[kept]
+                how = (
+                    "" if other.image == question.image else f", nearly the same picture as {other.image!r},"
+                )
+                reasons[question.id] = (
+                    f"image {question.image!r}{how} is in the {kept} split as well (question {other.id}), "
+                    f"and this row in {question.split}: leave one out, or split anew (keep_given_split=false)"
+                )
+    return reasons
 
 
 def select_split(questions: Sequence[Question], split: str) -> list[Question]:
@@ -128,7 +162,9 @@ def _check_fractions(fractions: Mapping[str, float]) -> None:
         raise ValueError(f"the fractions must be 0 or more and sum to 1, not {dict(fractions)}")
 
 
-def _groups(questions: Sequence[Question], digests: Mapping[str, str]) -> dict[str, list[Question]]:
+def _groups(
+    questions: Sequence[Question], digests: Mapping[str, str], together: Iterable[Sequence[str]] = ()
+) -> dict[str, list[Question]]:
     """Questions that must stay together, by a key that depends on the contents of their images only."""
     parent: dict[str, str] = {}
 
@@ -145,6 +181,10 @@ def _groups(questions: Sequence[Question], digests: Mapping[str, str]) -> dict[s
         root = find(content[question.image])
         if question.twin in content_of_id:
             parent[find(content_of_id[question.twin])] = root
+    for group in together:
+        there = [content[image] for image in group if image in content]
+        for one in there[1:]:
+            parent[find(one)] = find(there[0])
     members: dict[str, list[Question]] = {}
     for question in questions:
         members.setdefault(find(content[question.image]), []).append(question)
