@@ -38,8 +38,8 @@ class _Settings(BaseModel):
 class Price(_Settings):
     """Dollars a million tokens; null: unknown, so there is no estimate and no budget in dollars."""
 
-    input: float | None = Field(None, ge=0)
-    output: float | None = Field(None, ge=0)
+    input: float | None = Field(default=None, ge=0)
+    output: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Price:
@@ -56,9 +56,13 @@ class Price(_Settings):
 class Budget(_Settings):
     """What all runs on one journal may take together; null: no bound."""
 
-    dollars: float | None = Field(None, ge=0)
-    tokens: int | None = Field(None, ge=0)
-    calls: int | None = Field(None, ge=0)
+    dollars: float | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    calls: int | None = Field(default=None, ge=0)
+
+    @property
+    def bounded(self) -> bool:
+        return (self.dollars, self.tokens, self.calls) != (None, None, None)
 
 
 class Endpoint(_Settings):
@@ -73,13 +77,14 @@ class Endpoint(_Settings):
     base_url: str | None = None
     key: str | None = None
     args: dict[str, Any] = Field(default_factory=dict)
-    max_connections: int = Field(8, ge=1)
-    requests_per_minute: float | None = Field(None, gt=0)
-    timeout: float = Field(120.0, gt=0)
-    attempts: int = Field(4, ge=1)
+    max_connections: int = Field(default=8, ge=1)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    timeout: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=4, ge=1)
+    backoff: float = Field(default=1.0, ge=0)
     structured: bool = False
     seeds: bool = True
-    image_tokens: int | None = Field(None, ge=0)
+    image_tokens: int | None = Field(default=None, ge=0)
     price: Price = Price()
     budget: Budget = Budget()
 
