@@ -1,0 +1,77 @@
+"""Which responses are judged, and verdicts in a file that other judges write to as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from align.judging.judged import Judge, Judged
+from align.records import DataError, Problem, Question, Response, Verdict, read_records, write_records
+
+
+def items_to_judge(
+    questions: Sequence[Question],
+    responses: Sequence[Response],
+    *,
+    split: str | None = None,
+    model: str | None = None,
+    limit: int | None = None,
+) -> list[Judged]:
+    """Responses with their questions, in the responses' order.
+
+    Args:
+        split, model: only responses to questions of this split, and only of this model.
+        limit: the first so many of them.
+
+    Raises:
+        DataError: a response to a question that isn't there, or no response is left.
+    """
+    by_id = {question.id: question for question in questions}
+    problems = [
+        Problem(file="responses", field="question_id", row_id=r.question_id, message="no such question")
+        for r in responses
+        if r.question_id not in by_id
+    ]
+    if problems:
+        raise DataError(problems)
+    items = [
+        Judged(by_id[response.question_id], response)
+        for response in responses
+        if (split is None or by_id[response.question_id].split == split)
+        and (model is None or response.model == model)
+    ][:limit]
+    if not items:
+        models = ", ".join(sorted({response.model for response in responses})) or "none"
+        message = (
+            f"no response to judge for split={split}, model={model}: there are {len(responses)}, of {models}"
+        )
+        raise DataError([Problem(file="responses", message=message)])
+    return items
+
+
+def write_verdicts(path: str | Path, verdicts: Sequence[Verdict], judge: Judge) -> dict[str, int]:
+    """Write a judge's verdicts to a file, beside those of other judges and those on other responses.
+
+    What the judge of this name said with other models or prompts goes (one name is one judge), and so does
+    what it said of another text in the same place.
+
+    Returns `written`, `kept` (rows of the file that stay) and `outdated` (rows that went).
+    """
+    kept, outdated = [], 0
+    unique = {_place(verdict, with_text=True): verdict for verdict in verdicts}
+    places = {_place(verdict) for verdict in verdicts}
+    if Path(path).exists():
+        for verdict in read_records(path, Verdict):
+            if verdict.judge == judge.name and verdict.judge_digest != judge.digest:
+                outdated += 1
+            elif _place(verdict) not in places:
+                kept.append(verdict)
+            else:
+                outdated += _place(verdict, with_text=True) not in unique
+    write_records(path, [*kept, *unique.values()])
+    return {"written": len(unique), "kept": len(kept), "outdated": outdated}
+
+
+def _place(verdict: Verdict, with_text: bool = False) -> tuple[object, ...]:
+    place = (verdict.judge, verdict.question_id, verdict.model, verdict.model_digest, verdict.sample_index)
+    return (*place, verdict.text_digest) if with_text else place

@@ -1,0 +1,90 @@
+"""Judge responses: is it a refusal, how sound is its reason, how helpful is it.
+
+    python data_prep/judge_responses.py folder=data/photos                             rules, no model
+    python data_prep/judge_responses.py folder=data/mohobench root=IMAGE_FOLDER judge=paper
+    python data_prep/judge_responses.py ... judge=local judge.endpoint.model=vllm/OWNER/NAME
+    python data_prep/judge_responses.py ... judge=paper dry_run=true                   what it would cost
+
+Writes `verdicts`, and beside it .summary.json: refusals by category, marks, and what is unscored. A judgement
+that failed is unscored, never a score. Finished calls are in `journal`: the same command goes on after a
+kill, tries failed calls again, and pays none twice.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from align.data.report import console, print_summary, progress_bar, say
+from align.judging.consistency import consistency
+from align.judging.files import items_to_judge, write_verdicts
+from align.judging.making import make_judge, models_in
+from align.judging.summary import as_table, summarise
+from align.records import Question, Response, read_records, write_json
+from align.run import run_folder, to_plain, write_run_json
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="judge_responses")
+def main(cfg: DictConfig) -> None:
+    config, folder, verdicts_file = to_plain(cfg), run_folder(), Path(cfg.verdicts)
+    if cfg.passes < 1:
+        raise ValueError(f"passes must be 1 or more, not {cfg.passes}")
+    items = items_to_judge(
+        read_records(cfg.questions, Question),
+        read_records(cfg.responses, Response),
+        split=cfg.split,
+        model=cfg.model,
+        limit=cfg.limit,
+    )
+    with progress_bar(f"judging {len(items)} responses") as progress:
+        judge = make_judge(
+            config["judge"],
+            root=cfg.root,
+            journal=cfg.journal,
+            seed=cfg.seed,
+            progress=lambda asked, done, total: progress(done, total),
+        )
+        passes = [judge.repeated(number) for number in range(cfg.passes)]
+        models = [model for each in passes for model in models_in(each)]
+        for model in models:
+            model.print_estimate(items)
+        if cfg.dry_run:
+            say("dry_run=true: no call was made and nothing was written")
+            return
+        try:
+            said = [each.judge(items) for each in passes]
+        except KeyboardInterrupt as stop:
+            say(str(stop))
+            sys.exit(130)
+
+    verdicts = said[0]
+    counts = write_verdicts(verdicts_file, verdicts, judge)
+    results = {
+        "judge": judge.name,
+        "judge_digest": judge.digest,
+        "verdicts": counts,
+        "used": {model.name: model.used for model in models_in(judge)},
+        "stopped": next((model.stopped for model in models if model.stopped), None),
+    }
+    if cfg.passes > 1:
+        results["consistency"] = consistency(said)
+    summary = summarise(items, verdicts, judge.asks)
+    write_json(verdicts_file.with_suffix(".summary.json"), results | {"rates": summary, "run": str(folder)})
+    write_run_json(
+        folder,
+        config=cfg,
+        seeds=cfg.seed,
+        inputs={name: config[name] for name in ("questions", "responses", "verdicts")},
+        digests={"judge": judge.digest},
+        results=results,
+    )
+    console.print(as_table(f"verdicts of {judge.name}", summary, judge.asks))
+    print_summary(f"verdicts: {verdicts_file}", results)
+    if results["stopped"]:
+        say(results["stopped"])
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
