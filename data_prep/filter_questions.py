@@ -9,12 +9,11 @@
 Writes `questions`, and beside it .dropped.jsonl (every question that was not kept, whole, and why) and
 .yield.json; stage hard also writes responses.jsonl and verdicts.jsonl to `folder`. Finished calls are in
 `journals`: the same command goes on after a kill, tries failed calls again, and pays none twice. A question
-whose calls failed is undecided, listed and not kept. Ends with status 1 if calls were not made, or if nothing is
-left.
+whose calls failed is undecided, listed and not kept. Ends with status 1 if calls were not made, or if nothing
+is left.
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import hydra
@@ -51,8 +50,8 @@ def main(cfg: DictConfig) -> None:
         require_answerers(answerers, cfg.hard.at_least)
     if "category" in names and not checkers:
         raise ValueError(
-            "stage category has no checker: endpoint@checker=openai checker.model=openai/o4-mini, or leave it "
-            "out of stages"
+            "stage category has no checker: endpoint@checker=openai checker.model=openai/o4-mini, or leave "
+            "it out of stages"
         )
     if {"hard", "category"} & set(names):
         require_images(questions, cfg.images)
@@ -143,14 +142,13 @@ def main(cfg: DictConfig) -> None:
     )
     unanswerable = sum(not question.answerable for question in result.questions)
     say(
-        f"questions: {out} ({unanswerable} unanswerable and {len(result.questions) - unanswerable} answerable, of "
-        f"{len(questions)})"
+        f"questions: {out} ({unanswerable} unanswerable and {len(result.questions) - unanswerable} answerable, "
+        f"of {len(questions)})"
     )
     if result.dropped:
         undecided = sum(row.undecided for row in result.dropped)
-        say(
-            f"{len(result.dropped)} not kept, {undecided} of them undecided: {out.with_suffix('.dropped.jsonl')}"
-        )
+        dropped = out.with_suffix(".dropped.jsonl")
+        say(f"{len(result.dropped)} not kept, {undecided} of them undecided: {dropped}")
         if undecided:
             say("Undecided are those whose calls failed or were not made; the same command tries them again")
     for why in stopped:

@@ -1,7 +1,8 @@
-"""A model checks that a question is what it is said to be, and that a twin is answerable and its answer right.
+"""A model checks that a question is what it is said to be, and that a twin is answerable and its answer
+right.
 
-The check of the category is the paper's second filter (MoHoBench, arXiv 2507.21503), with a definition that the
-checker is given. A check that failed decides nothing.
+The check of the category is the paper's second filter (MoHoBench, arXiv 2507.21503), with a definition that
+the checker is given. A check that failed decides nothing.
 """
 
 from __future__ import annotations

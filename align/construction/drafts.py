@@ -1,6 +1,7 @@
 """What a generator writes for one image and category, read strictly and checked by rules.
 
-A text that is not exactly the form, or breaks a rule, is a `Fault`: it is written anew, or dropped and listed.
+A text that is not exactly the form, or breaks a rule, is a `Fault`: it is written anew, or dropped and
+listed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Rules:
 
     Attributes:
         least_words, most_words: the paper's 5 and 45, both included.
-        copy: the Jaccard similarity of three-word shingles, in 0-1, from which a question is a copy of an example.
+        copy: the Jaccard similarity of three-word shingles, in 0-1, from which a question is a copy of an
+            example.
     """
 
     least_words: int = 5
@@ -53,8 +55,8 @@ class Rules:
     def __post_init__(self) -> None:
         if not 1 <= self.least_words <= self.most_words:
             raise ValueError(
-                f"least_words={self.least_words} and most_words={self.most_words}: give 1 or more, and no more "
-                "least words than most words"
+                f"least_words={self.least_words} and most_words={self.most_words}: give 1 or more, and no "
+                "more least words than most words"
             )
         if not 0 < self.copy <= 1:
             raise ValueError(f"copy is a similarity and must be above 0 and at most 1, not {self.copy}")

@@ -6,8 +6,8 @@
     duplicates  near-duplicates; asks no one
     coverage    images that cover all categories; asks no one
 
-A question and its twin stay together: when the unanswerable one goes, its twin goes with it. When the twin goes,
-the question stays without one, or goes too where a twin is wanted.
+A question and its twin stay together: when the unanswerable one goes, its twin goes with it. When the twin
+    goes, the question stays without one, or goes too where a twin is wanted.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def require_twins(questions: Sequence[Question]) -> None:
 
 
 def stages_of(names: Sequence[str]) -> list[str]:
-    """The stages to run, in the order given. Raises `ValueError` for an unknown name, one given twice, or none."""
+    """The stages to run, in the order given. Raises `ValueError`: an unknown name, one given twice, or none."""
     unknown = [name for name in names if name not in STAGES]
     if unknown or not names:
         raise ValueError(f"stages must be of {', '.join(STAGES)}, not {list(names)}")

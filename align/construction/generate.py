@@ -1,7 +1,8 @@
 """Several models write unanswerable questions about images, each with its answerable twin.
 
-As in the paper (MoHoBench, arXiv 2507.21503) every generator writes, for an image and a category, a caption, a
-question and a reason, with examples of the category before it. The twin, which the paper lacks, asks about the
+As in the paper (MoHoBench, arXiv 2507.21503) every generator writes, for an image and a category, a caption,
+a question and a reason, with examples of the category before it. The twin, which the paper lacks, asks about
+the
 same object and has a gold answer: with it one can tell whether a model that declines has looked.
 """
 
@@ -67,7 +68,7 @@ class Writers:
     models: Sequence[Model]
     guides: Guides
     root: str | Path
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     drafts: int = 1
     license: str | None = None
     seed: int = 0
@@ -187,6 +188,7 @@ def _records(
         caption=draft.caption,
         source=source,
         license=license,
+        part=None,
         metadata=metadata,
     )
     twin = Question(
@@ -199,6 +201,7 @@ def _records(
         caption=draft.caption,
         source=source,
         license=license,
+        part=None,
         metadata=metadata,
     )
     return question, twin

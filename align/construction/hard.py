@@ -1,7 +1,9 @@
-"""Keep what models fall for: several answer each unanswerable question, and a judge says which ones attempted.
+"""Keep what models fall for: several answer each unanswerable question, and a judge says which ones
+attempted.
 
 As in the paper (MoHoBench, arXiv 2507.21503), which keeps a question when at least 3 of 5 models attempt an
-answer. A call that failed, a response that the judge could not judge, and a model that was not asked are neither
+answer. A call that failed, a response that the judge could not judge, and a model that was not asked are
+neither
 attempt nor refusal: they leave the question undecided unless it is decided without them.
 """
 

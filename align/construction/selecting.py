@@ -14,9 +14,13 @@ from align.records import Category, Question
 Kept = tuple[list[Question], list[Dropped]]
 
 _STOP = frozenset(
-    "a an the this that these those is are was were be been do does did has have had of in on at to for with by "
-    "from and or it its his her their there what which who whom whose when where why how will would can could "
-    "should".split()
+    (
+        *("a", "an", "the", "this", "that", "these", "those", "it", "its", "his", "her", "their", "there"),
+        *("is", "are", "was", "were", "be", "been", "do", "does", "did", "has", "have", "had"),
+        *("of", "in", "on", "at", "to", "for", "with", "by", "from", "and", "or"),
+        *("what", "which", "who", "whom", "whose", "when", "where", "why", "how"),
+        *("will", "would", "can", "could", "should"),
+    )
 )
 
 
@@ -38,13 +42,14 @@ def duplicates_stage(
 ) -> Kept:
     """Of questions that nearly repeat each other keep one.
 
-    About one image, two questions of the same answerability are duplicates when the Jaccard similarity of their
-    content words is at least `same_image`. Over different images, two unanswerable ones are when that of their
-    three-word shingles is at least `other_image`: the same question about many images is a template. An answerable
-    question may be asked of many images ("What color is the cup?"), with another answer each time.
+    About one image, two questions of the same answerability are duplicates when the Jaccard similarity of
+    their content words is at least `same_image`. Over different images, two unanswerable ones are when that
+    of their three-word shingles is at least `other_image`: the same question about many images is a template.
+    An answerable question may be asked of many images ("What color is the cup?"), with another answer each
+    time.
 
-    What is kept is what more models attempted; else what has a twin; else by a seeded draw, so that no generator
-    is preferred.
+    What is kept is what more models attempted; else what has a twin; else by a seeded draw, so that no
+    generator is preferred.
     """
     for name, value in (("same_image", same_image), ("other_image", other_image)):
         if not 0 < value <= 1:
@@ -53,16 +58,23 @@ def duplicates_stage(
             )
     ranked = sorted(questions, key=lambda q: rank(q, seed))
     by_id = {question.id: question for question in ranked}
-    why: dict[str, str] = {}
+    copies: dict[str, tuple[str, str, float]] = {}
     for group in _by_image(ranked).values():
-        why |= _alike_in(group, same_image)
-    left = {q.id: q.question for q in ranked if not q.answerable and q.id not in why}
-    for id, (other, found) in near_copies(left, other_image).items():
-        why[id] = f"{found:.0%} alike with {other!r} about {by_id[other].image}: {by_id[other].question!r}"
-    return (
-        [question for question in questions if question.id not in why],
-        [drop("duplicates", q, _kind(why[q.id]), why[q.id]) for q in questions if q.id in why],
-    )
+        copies |= {
+            id: ("alike, same image", other, alike) for id, other, alike in _alike_in(group, same_image)
+        }
+    left = {q.id: q.question for q in ranked if not q.answerable and q.id not in copies}
+    copies |= {
+        id: ("alike, other image", other, alike)
+        for id, (other, alike) in near_copies(left, other_image).items()
+    }
+    dropped = []
+    for question in questions:
+        if question.id in copies:
+            reason, id, alike = copies[question.id]
+            why = f"{alike:.0%} alike with {id} about {by_id[id].image}: {by_id[id].question!r}"
+            dropped.append(drop("duplicates", question, reason, why))
+    return [question for question in questions if question.id not in copies], dropped
 
 
 def coverage_stage(
@@ -78,8 +90,8 @@ def coverage_stage(
     Args:
         categories: those that an image must have. One that lacks any goes with all its questions.
         most: questions of one category about one image; the hardest are kept. None: all.
-        undecided: for an image, the categories of questions that an earlier stage could not decide: an image that
-            lacks only such categories is undecided itself.
+        undecided: for an image, the categories of questions that an earlier stage could not decide: an image
+            that lacks only such categories is undecided itself.
     """
     if most is not None and most < 1:
         raise ValueError(f"coverage.most must be 1 or more, or null, not {most}")

@@ -20,7 +20,8 @@ class Dropped(Record):
     """One question that a step did not keep, and why: a row of `dropped.jsonl`.
 
     `undecided`: the step could not tell, since calls failed or were not made. Another run of the same command
-    makes them and decides. `question` is the whole record, where there is one, so that it can be brought back.
+    makes them and decides. `question` is the whole record, where there is one, so that it can be brought
+    back.
     """
 
     stage: str
