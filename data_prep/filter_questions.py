@@ -140,11 +140,9 @@ def main(cfg: DictConfig) -> None:
         | ({"judge": judge.digest} if "hard" in names else {}),
         results=summary,
     )
-    unanswerable = sum(not question.answerable for question in result.questions)
-    say(
-        f"questions: {out} ({unanswerable} unanswerable and {len(result.questions) - unanswerable} answerable, "
-        f"of {len(questions)})"
-    )
+    left = len(result.questions)
+    answerable = sum(question.answerable for question in result.questions)
+    say(f"questions: {out} ({left - answerable} unanswerable, {answerable} answerable, of {len(questions)})")
     if result.dropped:
         undecided = sum(row.undecided for row in result.dropped)
         dropped = out.with_suffix(".dropped.jsonl")

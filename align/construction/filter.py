@@ -145,7 +145,7 @@ def require_twins(questions: Sequence[Question]) -> None:
 
 
 def stages_of(names: Sequence[str]) -> list[str]:
-    """The stages to run, in the order given. Raises `ValueError`: an unknown name, one given twice, or none."""
+    """The stages to run, in the order given. Raises `ValueError`: an unknown name, one twice, or none."""
     unknown = [name for name in names if name not in STAGES]
     if unknown or not names:
         raise ValueError(f"stages must be of {', '.join(STAGES)}, not {list(names)}")

@@ -56,8 +56,8 @@ class Model:
         bound = estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=seed)
         dollars = "no price is known" if bound.dollars is None else f"at most {bound.dollars:.2f} dollars"
         return (
-            f"{self.name} ({self.endpoint.model}): {bound.calls:,} calls to make, {bound.cached:,} made before; at "
-            f"most {bound.input_tokens:,} input and {bound.output_tokens:,} output tokens; {dollars}"
+            f"{self.name} ({self.endpoint.model}): {bound.calls:,} calls to make, "
+            f"{bound.cached:,} made before; at most {bound.input_tokens:,} input and {bound.output_tokens:,} output tokens; {dollars}"
         )
 
 

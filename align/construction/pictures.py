@@ -15,7 +15,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 
 @dataclass
 class Pictures:
-    """`images` are paths relative to the folder. `copies` gives, for each that is left out, the one it repeats."""
+    """`images` are relative to the folder. `copies` gives, for each that is left out, the one it repeats."""
 
     images: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)

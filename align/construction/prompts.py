@@ -25,8 +25,9 @@ NAMES: dict[Category, str] = {
 
 MOST_CHARACTERS = 4000
 
-GENERATE = """\\ You write test questions about images. They test whether a model that looks at an image knows
-when a question \\ cannot be answered from it. You are shown one image and are told one kind of question.
+GENERATE = """\
+You write test questions about images. They test whether a model that looks at an image knows when a \
+question cannot be answered from it. You are shown one image and are told one kind of question.
 
 Look at the image closely, then write
 - `caption`: one sentence on what the image shows, true in every word;
@@ -64,8 +65,8 @@ def generate_text(category: Category, definition: str, examples: Sequence[Exampl
     return (
         f"The kind of question is {category} ({NAMES[category]}). {definition.strip()}\n\n"
         f"{shown}\n\n"
-        f"Now the image that you see. Write a {category} question about it, and its twin. Take another object "
-        "and another thought than the examples do, and copy none of their sentences."
+        f"Now the image that you see. Write a {category} question about it, and its twin. Take another "
+        "object and another thought than the examples do, and copy none of their sentences."
     )
 
 
@@ -84,9 +85,9 @@ def check_text(question: Question, guides: Guides) -> tuple[str, Fenced]:
         reason = fence(question.reason, most_characters=MOST_CHARACTERS)
         parts.append(f"Its author gives this reason why the image cannot answer it:\n{reason.text}")
     parts.append(
-        "Judge two things. `answerable`: does the image answer the question beyond doubt, as it stands? `fits`: "
-        "is the question of the kind that is defined above, and does the reason, where one is given, hold for "
-        "this image?\nReply with one JSON object and nothing after it:\n"
+        "Judge two things. `answerable`: does the image answer the question beyond doubt, as it stands? "
+        "Correcting a question is not answering it. `fits`: is the question of the kind that is defined above, "
+        "and does the reason, where one is given, hold for this image?\nReply with one JSON object and nothing after it:\n"
         f'{{"id": "{quoted.tag}", "reason": "<one or two sentences>", "answerable": <true or false>, '
         '"fits": <true or false>}'
     )
@@ -94,7 +95,10 @@ def check_text(question: Question, guides: Guides) -> tuple[str, Fenced]:
 
 
 def check_answer_text(question: Question) -> tuple[str, Fenced]:
-    """What the checker is asked about an answerable question, and the quoted question in it. Raises `Unfit`."""
+    """What the checker is asked about an answerable question, and the quoted question in it.
+
+    Raises `Unfit`.
+    """
     quoted = fence(question.question, most_characters=MOST_CHARACTERS)
     answers = fence("\n".join(question.answers), most_characters=MOST_CHARACTERS)
     text = (
@@ -103,7 +107,8 @@ def check_answer_text(question: Question) -> tuple[str, Fenced]:
         f"The right answer is said to be, in one of these forms:\n{answers.text}\n\n"
         "First find the answer yourself, from the image alone. Then judge two things. `answerable`: does the "
         "image answer the question, so that all who look closely would agree? `right`: does the answer above "
-        "agree with what the image shows, in each of its forms?\nReply with one JSON object and nothing after it:\n"
+        "agree with what the image shows, in each of its forms?\n"
+        "Reply with one JSON object and nothing after it:\n"
         f'{{"id": "{quoted.tag}", "own_answer": "<a few words>", "reason": "<one sentence>", '
         '"answerable": <true or false>, "right": <true or false>}'
     )
