@@ -3,8 +3,12 @@
     python data_prep/sample_responses.py                                 tiny_vlm on the miniature world
     python data_prep/sample_responses.py model=hub model.name=OWNER/NAME folder=data/mohobench \\
         root=IMAGE_FOLDER
+    python data_prep/sample_responses.py endpoint=vllm endpoint.model=vllm/OWNER/NAME folder=data/mohobench \\
+        root=IMAGE_FOLDER estimate_only=true                             what it takes at most, and no call
 
-Appends to `responses`, and skips what is there: a run that was cut off is continued by the same command.
+A model of this process (`model=`) appends to `responses`. A model behind an endpoint writes the file when the
+run ends, and keeps everything that it received in `journal` until then. Either way a run that was cut off is
+continued by the same command. Ends with status 1 when a budget was reached.
 """
 
 from pathlib import Path
@@ -12,11 +16,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from align.calling.call import Decode
+from align.calling.endpoint import Endpoint
+from align.calling.program import end_program, refuse_overrides
+from align.calling.run import estimate_calls, print_estimate
+from align.data.endpoint_sampling import calls_for, sample_from_endpoint
 from align.data.report import print_summary, progress_bar, say
-from align.data.sampling import sample_responses
 from align.data.split import select_split
-from align.miniworld.prepare import ensure_questions
-from align.models.loading import load_model
 from align.records import Question, read_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -25,25 +31,53 @@ from align.run import run_folder, to_plain, write_run_json
 def main(cfg: DictConfig) -> None:
     folder = run_folder()
     if Path(cfg.folder) == Path(cfg.miniworld):
+        from align.miniworld.prepare import ensure_questions  # imports torch
+
         ensure_questions(cfg.miniworld)
     questions = select_split(read_records(cfg.questions, Question), cfg.split)
     questions = [q for q in questions if cfg.answerable or not q.answerable][: cfg.limit]
-    loaded = load_model(**to_plain(cfg.model))
-    with progress_bar(f"{len(questions)} questions, {cfg.sampling.samples} sample(s) each") as progress:
-        counts = sample_responses(
-            loaded, questions, cfg.root, cfg.responses, **cfg.sampling, progress=progress
+    title = f"{len(questions)} questions, {cfg.sampling.samples} sample(s) each"
+
+    if cfg.get("endpoint") is None:
+        refuse_overrides(["journal", "estimate_only"], "it is for a model behind an endpoint")
+        from align.data.sampling import sample_responses  # imports torch
+        from align.models.loading import load_model
+
+        loaded, report = load_model(**to_plain(cfg.model)), None
+        with progress_bar(title) as progress:
+            counts = sample_responses(
+                loaded, questions, cfg.root, cfg.responses, **cfg.sampling, progress=progress
+            )
+        digest = loaded.digest
+    else:
+        refuse_overrides(
+            ["model", "sampling.batch_size", "sampling.chunk"], "it is for a model of this process (model=)"
         )
+        endpoint, s = Endpoint(**cfg.endpoint), cfg.sampling
+        decoding = Decode(s.max_new_tokens, s.temperature, s.top_p)
+        calls = calls_for(questions, cfg.root, s.samples, decoding)
+        print_estimate(estimate_calls(calls, endpoint, decoding, Path(cfg.journal), seed=s.seed), endpoint)
+        if cfg.estimate_only:
+            return
+        with progress_bar(title) as progress:
+            report = sample_from_endpoint(
+                calls, endpoint, decoding, cfg.journal, cfg.responses, seed=s.seed, progress=progress
+            )
+        counts, digest = report.counts | {"tokens": report.tokens, "dollars": report.dollars}, report.digest
+
     print_summary(f"responses: {cfg.responses}", counts)
     write_run_json(
         folder,
         config=cfg,
         seeds=cfg.sampling.seed,
         inputs={"questions": cfg.questions},
-        digests={"model": loaded.digest},
+        digests={"model": digest},
         results=counts,
     )
     if counts["failed"]:
         say(f"{counts['failed']} call(s) failed; the same command tries them again")
+    if report is not None:
+        end_program(report)
 
 
 if __name__ == "__main__":

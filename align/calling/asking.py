@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _RETRIES_ARE_KNOWN = ("align", "mockllm", "hf")
 """Providers without a client that could try again unseen."""
+_NEVER_WAITED_FOR = 100_000
+"""Inspect's own bound on connections is one for all endpoints with one key; the engine's workers are ours."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,15 @@ def open_model(endpoint: Endpoint) -> Model:
     from inspect_ai._util.error import PrerequisiteError
     from inspect_ai.model import get_model
 
-    key = endpoint.api_key()
+    for client in ("httpx", "httpx2"):
+        # A line for each request, at the level that Hydra logs, buries all else on the terminal.
+        logging.getLogger(client).setLevel(logging.WARNING)
+    key, args = endpoint.api_key(), dict(endpoint.args)
+    if endpoint.provider == "vllm":
+        # Or it would start its server within the first request, and in that request's time.
+        args = {"lazy_init": False} | args
     try:
-        model = get_model(endpoint.model, base_url=endpoint.base_url, api_key=key, **endpoint.args)
+        model = get_model(endpoint.model, base_url=endpoint.base_url, api_key=key, **args)
     except (PrerequisiteError, ValueError, TypeError, ImportError) as error:
         # Inspect writes its messages for a console: [bold]...[/bold]
         why = re.sub(r"\[/?(bold|blue|red|italic)\]", "", str(error)).strip()
@@ -136,7 +145,7 @@ def _config(call: Call, endpoint: Endpoint, decoding: Decoding, seed: int | None
         schema = ResponseSchema(name=call.schema.__name__, json_schema=form, strict=strict)
     return GenerateConfig(
         max_retries=0,
-        max_connections=endpoint.max_connections,
+        max_connections=_NEVER_WAITED_FOR,
         max_tokens=decoding.max_new_tokens,
         temperature=decoding.temperature,
         top_p=decoding.top_p,

@@ -14,10 +14,14 @@ from align.calling.pictures import file_digest
 def run_digest(endpoint: Endpoint, decoding: Decoding) -> str:
     """Of the model, its arguments and the decoding; of its weights, too, where it runs in this process."""
     digest = endpoint.digest(decoding)
-    if endpoint.provider != "align":
-        return digest
-    weights = open_model(endpoint).api.loaded.digest  # type: ignore[attr-defined]
-    return _digest(digest, weights)
+    return _digest(digest, model_digest(endpoint)) if endpoint.provider == "align" else digest
+
+
+def model_digest(endpoint: Endpoint) -> str:
+    """Of the model alone: its name, revision and arguments, or its weights where it runs in this process."""
+    if endpoint.provider == "align":
+        return str(open_model(endpoint).api.loaded.digest)  # type: ignore[attr-defined]
+    return _digest(endpoint.model, endpoint.revision, endpoint.args)
 
 
 def call_digest(call: Call, run: str, seed: int) -> str:

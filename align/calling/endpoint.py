@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from align.calling.call import Decoding
@@ -30,7 +30,7 @@ class _Settings(BaseModel):
         if isinstance(value, Mapping):
             return {
                 name: OmegaConf.to_container(item, resolve=True) if OmegaConf.is_config(item) else item
-                for name, item in (value.items_ex() if isinstance(value, DictConfig) else value.items())
+                for name, item in value.items()
             }
         return value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from align.calling.engine import Accept, Engine
 from align.calling.estimate import Estimate, estimate_calls, print_estimate
 from align.calling.journal import Journal
 
-__all__ = ["CallReport", "Estimate", "end_program", "estimate_calls", "print_estimate", "run_calls"]
+__all__ = ["CallReport", "Estimate", "estimate_calls", "print_estimate", "run_calls"]
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,6 @@ def run_calls(
         digest=digest,
         interrupted=engine.interrupted,
     )
-
-
-def end_program(report: CallReport) -> None:
-    """If not all calls were made: say why and how to go on, and end with status 1 (130 after Ctrl-C)."""
-    if report.stopped is not None:
-        print(report.stopped, file=sys.stderr)
-        sys.exit(130 if report.interrupted else 1)
 
 
 def _counts(outcomes: dict[str, Outcome], asked: int, requests: int) -> dict[str, int]:

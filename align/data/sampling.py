@@ -1,4 +1,4 @@
-"""Sampling a model's own responses to questions, in a file that can be continued."""
+"""Sampling responses from a model that runs in this process, into a file that can be continued."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from align.data.endpoint_sampling import check_images, check_samples
 from align.data.images import resolve_image
 from align.data.pairs import refuse_test_questions
 from align.models.generation import Request, generate
 from align.models.loading import LoadedModel
-from align.records import DataError, Problem, Question, Response, read_records, write_records
+from align.records import Question, Response, read_records, write_records
 
 Key = tuple[str, str, int, str]
 
@@ -50,14 +51,11 @@ def sample_responses(
         DataError: a test question among `questions`, an image that is not under `data_root`, or an
             unreadable line of `out` that is not its last.
     """
-    if samples < 1 or chunk < 1:
-        raise ValueError(f"samples and chunk must be 1 or more, not {samples} and {chunk}")
-    if samples > 1 and temperature == 0:
-        raise ValueError(
-            "samples > 1 needs a temperature above 0: greedy decoding gives the same text each time"
-        )
+    if chunk < 1:
+        raise ValueError(f"chunk must be 1 or more, not {chunk}")
+    check_samples(samples, temperature)
     refuse_test_questions(questions)
-    _check_images(questions, data_root)
+    check_images(questions, data_root)
     decoding = {"temperature": temperature, "top_p": top_p, "max_new_tokens": max_new_tokens, "seed": seed}
     asked = [(question, index) for index in range(samples) for question in questions]
     done, removed = _resume(Path(out), loaded.digest)
@@ -107,17 +105,6 @@ def sample_responses(
                 counts["sampled" if result.error is None else "failed"] += 1
             stream.flush()
     return counts | {"half_written_lines_removed": removed}
-
-
-def _check_images(questions: Sequence[Question], data_root: str | Path) -> None:
-    # A wrong root would otherwise show as one failed call for each question, after the model was loaded.
-    problems = [
-        Problem(file=str(data_root), field="image", message=f"image {image!r} is not there: is root= right?")
-        for image in sorted({question.image for question in questions})
-        if not resolve_image(image, data_root).is_file()
-    ]
-    if problems:
-        raise DataError(problems)
 
 
 def _resume(out: Path, digest: str) -> tuple[set[Key], int]:

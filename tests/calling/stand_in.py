@@ -38,9 +38,9 @@ class Fault:
     then: str = "ok"
 
     @classmethod
-    def status(cls, code: int, retry_after: float = 0.0) -> Fault:
-        """An HTTP error; `retry_after` seconds go into its header when above 0."""
-        return cls("status", code=code, seconds=retry_after)
+    def status(cls, code: int, retry_after: float = 0.0, says: str = "no") -> Fault:
+        """An HTTP error; `retry_after` seconds go into its header when above 0, `says` into its message."""
+        return cls("status", code=code, seconds=retry_after, then=says)
 
     @classmethod
     def half_json(cls) -> Fault:
@@ -51,6 +51,16 @@ class Fault:
     def empty(cls) -> Fault:
         """A whole answer whose text is empty."""
         return cls("empty")
+
+    @classmethod
+    def cut_off(cls, text: str) -> Fault:
+        """A text that ends at `max_tokens`."""
+        return cls("cut_off", then=text)
+
+    @classmethod
+    def filtered(cls, text: str = "") -> Fault:
+        """A text that the service's filter ended."""
+        return cls("filtered", then=text)
 
     @classmethod
     def stall(cls, seconds: float, then: str = "ok") -> Fault:
@@ -83,7 +93,8 @@ Answer = Callable[[Body, int], "str | Fault"]
 
 @dataclass
 class Asked:
-    """One request as the server saw it. `answered` is when a whole answer had been written, else None."""
+    """One request as the server saw it. `answered` is when a whole answer had been written, else None;
+    `tokens` are those of input and output that it says it charged."""
 
     body: Body
     headers: dict[str, str]
@@ -91,6 +102,7 @@ class Asked:
     arrived: float
     answered: float | None = None
     reply: str | Fault | None = None
+    tokens: int = 0
 
 
 @dataclass
@@ -99,6 +111,7 @@ class StandIn:
 
     answer: Answer = lambda request, n: "ok"
     delay: float = 0.0
+    image_tokens: int = 64
     requests: list[Asked] = field(default_factory=list)
     most_at_once: int = 0
 
@@ -170,33 +183,38 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             asked.reply = self.server_of.answer(body, asked.n)
             self.server_of._closing.wait(self.server_of.delay)
-            self._reply(body, asked.reply)
+            self._reply(asked, asked.reply)
             asked.answered = time.monotonic()
         finally:
             self.server_of._leave()
 
-    def _reply(self, body: Body, reply: str | Fault) -> None:
+    def _reply(self, asked: Asked, reply: str | Fault) -> None:
+        def completion(text: str, ascii: bool = True, reason: str = "stop") -> bytes:
+            return _completion(asked, text, self.server_of.image_tokens, ascii, reason)
+
         if isinstance(reply, str):
-            return self._send(200, _completion(body, reply))
+            return self._send(200, completion(reply))
         match reply.kind:
             case "status":
                 extra = {"Retry-After": f"{reply.seconds:g}"} if reply.seconds else {}
-                error = {"error": {"message": f"stand-in says {reply.code}", "type": "fault"}}
+                error = {"error": {"message": f"{reply.code}: {reply.then}", "type": "fault"}}
                 return self._send(reply.code, json.dumps(error).encode(), extra)
             case "half_json":
-                whole = _completion(body, "cut off")
+                whole = completion("cut off")
                 return self._send(200, whole[: len(whole) // 2])
             case "empty":
-                return self._send(200, _completion(body, ""))
+                return self._send(200, completion(""))
+            case "cut_off":
+                return self._send(200, completion(reply.then, reason="length"))
+            case "filtered":
+                return self._send(200, completion(reply.then, reason="content_filter"))
             case "stall":
                 self.server_of._closing.wait(reply.seconds)
-                return self._send(200, _completion(body, reply.then))
+                return self._send(200, completion(reply.then))
             case "wrong_encoding":
-                return self._send(
-                    200, _completion(body, "Zwölf Äpfel", ascii=False).decode().encode("latin-1")
-                )
+                return self._send(200, completion("Zwölf Äpfel", ascii=False).decode().encode("latin-1"))
             case "lone_surrogate":
-                return self._send(200, _completion(body, "half \ud83d"))
+                return self._send(200, completion("half \ud83d"))
             case "web_page":
                 return self._send(200, b"<html>Sign in</html>", {}, "text/html")
             case "disconnect":
@@ -220,24 +238,20 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _completion(request: Body, text: str, ascii: bool = True) -> bytes:
+def _completion(asked: Asked, text: str, image_tokens: int, ascii: bool, reason: str) -> bytes:
+    request = asked.body
     written = len(text) // 4 + 1
-    read = sum(len(part) for part in (text_of(request), system_of(request))) // 4 + 64 * len(
-        images_of(request)
-    )
+    read = sum(len(part) for part in (text_of(request), system_of(request))) // 4 + 1
+    read += image_tokens * len(images_of(request))
+    asked.tokens = read + written
+    message = {"role": "assistant", "content": text}
     completion = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1700000000,
         "model": request["model"],
-        "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}},
-        ],
-        "usage": {
-            "prompt_tokens": read + 1,
-            "completion_tokens": written,
-            "total_tokens": read + 1 + written,
-        },
+        "choices": [{"index": 0, "finish_reason": reason, "message": message}],
+        "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": asked.tokens},
     }
     return json.dumps(completion, ensure_ascii=ascii).encode()
 

@@ -1,0 +1,25 @@
+"""What programs that ask a model have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from align.calling.run import CallReport
+
+
+def end_program(report: CallReport) -> None:
+    """If not all calls were made: say why and how to go on, and end with status 1 (130 after Ctrl-C)."""
+    if report.stopped is not None:
+        print(report.stopped, file=sys.stderr)
+        sys.exit(130 if report.interrupted else 1)
+
+
+def refuse_overrides(names: Sequence[str], why: str) -> None:
+    """Raise `ValueError` if this Hydra program's command line sets one of `names`, or what is below it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    for override in HydraConfig.get().overrides.task:
+        name = override.lstrip("+~").partition("=")[0]
+        if any(name == one or name.startswith(f"{one}.") for one in names):
+            raise ValueError(f"{override} does nothing here: {why}")

@@ -1,0 +1,103 @@
+"""Sampling responses from a model behind an endpoint: the calls, and their outcomes in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from align.calling.call import Call, Decode
+from align.calling.digests import model_digest
+from align.calling.endpoint import Endpoint
+from align.calling.run import CallReport, run_calls
+from align.data.images import resolve_image
+from align.data.pairs import refuse_test_questions
+from align.records import DataError, Problem, Question, Response, read_records, write_records
+
+
+def calls_for(
+    questions: Sequence[Question], data_root: str | Path, samples: int, decoding: Decode
+) -> list[Call]:
+    """The first sample of every question, then the second of every one, and so on; keys "<question id>/<k>".
+
+    Raises `ValueError` where all samples of a question would be the same, and `DataError` for a test question
+    or an image that is not under `data_root`.
+    """
+    check_samples(samples, decoding.temperature)
+    refuse_test_questions(questions)
+    check_images(questions, data_root)
+    return [
+        Call(f"{question.id}/{k}", question.question, (resolve_image(question.image, data_root),))
+        for k in range(samples)
+        for question in questions
+    ]
+
+
+def sample_from_endpoint(
+    calls: Sequence[Call],
+    endpoint: Endpoint,
+    decoding: Decode,
+    journal: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> CallReport:
+    """Make the calls and write their outcomes to `out`, in the calls' order, after what it holds of others.
+
+    `calls` are those of `calls_for`. `out` is replaced as a whole when the run ends, also where a budget or
+    Ctrl-C ended it; until then everything is in the journal. A failed call is a row with `error`.
+    """
+    report = run_calls(calls, endpoint, decoding, Path(journal), seed=seed, progress=progress)
+    settings = {
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "max_new_tokens": decoding.max_new_tokens,
+        "seed": seed,
+    }
+    digest = model_digest(endpoint)
+    rows = []
+    for key, outcome in report.outcomes.items():
+        question, _, index = key.rpartition("/")
+        rows.append(
+            Response(
+                question_id=question,
+                model=endpoint.model,
+                model_digest=digest,
+                text=outcome.text,
+                error=outcome.error,
+                decoding=settings,
+                sample_index=int(index),
+            )
+        )
+    new = {_identity(row) for row in rows}
+    others = (
+        [row for row in read_records(out, Response) if _identity(row) not in new]
+        if Path(out).exists()
+        else []
+    )
+    write_records(out, [*others, *rows])
+    return report
+
+
+def check_samples(samples: int, temperature: float | None) -> None:
+    if samples < 1:
+        raise ValueError(f"samples must be 1 or more, not {samples}")
+    if samples > 1 and temperature == 0:
+        raise ValueError(
+            "samples > 1 needs a temperature above 0: greedy decoding gives the same text each time"
+        )
+
+
+def check_images(questions: Sequence[Question], data_root: str | Path) -> None:
+    # A wrong root would otherwise show as one failed call for each question, after the model was loaded.
+    problems = [
+        Problem(file=str(data_root), field="image", message=f"image {image!r} is not there: is root= right?")
+        for image in sorted({question.image for question in questions})
+        if not resolve_image(image, data_root).is_file()
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def _identity(row: Response) -> tuple[str, str | None, int, str]:
+    return row.question_id, row.model_digest, row.sample_index, str(sorted(row.decoding.items()))
