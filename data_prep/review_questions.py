@@ -49,6 +49,7 @@ def main(cfg: DictConfig) -> None:
         annotators=tuple(config["annotators"]) if config["annotators"] else None,
         overlap=cfg.overlap,
         second_pass=cfg.second_pass,
+        adjudicator=cfg.adjudicator,
         seed=cfg.seed,
     )
     with EventLog(folder / "reviews.jsonl", cfg.mode) as log:

@@ -107,7 +107,8 @@ async def _page(request: Request) -> Response:
 
 
 async def _setup(site: Site, request: Request) -> dict[str, Any]:
-    mode = site.review.mode
+    mode, plan = site.review.mode, site.review.plan
+    names = [*plan.annotators, *filter(None, [plan.adjudicator])] if plan.annotators else None
     return {
         "review": site.review.log.header.review,
         "title": site.title,
@@ -120,7 +121,7 @@ async def _setup(site: Site, request: Request) -> dict[str, Any]:
             for name, (label, definition) in scales.CATEGORIES.items()
         },
         "reasons": scales.REJECT_REASONS if mode == "questions" else scales.UNJUDGED_REASONS,
-        "annotators": site.review.plan.annotators,
+        "annotators": names,
     }
 
 
@@ -146,7 +147,10 @@ async def _item(site: Site, request: Request) -> dict[str, Any]:
     item = site.review.items.get(request.path_params["key"])
     if item is None:
         raise NotAllowed("there is no such item")
+    adjudicates = annotator == site.review.plan.adjudicator
+    said = [o for o in site.review.opinions(item.key) if o.annotator != annotator] if adjudicates else []
     return item.shown | {
+        "opinions": [opinion.model_dump(exclude_none=True) for opinion in said],
         "key": item.key,
         "digest": item.digest,
         "images": [f"/image/{item.key}/{number}" for number in range(len(item.images))],

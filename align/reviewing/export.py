@@ -6,31 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
-from align.records import Question, Record, Verdict, stable_id, write_json, write_records
-from align.reviewing.scales import SCALES, fixed_question
+from align.records import Question, Verdict, digest_of_text, write_json, write_records
+from align.reviewing.settling import NotKept, Opinion, mean_ratings, settle_question
 from align.reviewing.state import Review
 from align.reviewing.summary import agreement_report, counts_by_category, progress
-
-
-class Opinion(Record):
-    """What one annotator said about a question."""
-
-    annotator: str
-    decision: Literal["accept", "fix", "reject"]
-    note: str | None = None
-    fix: dict[str, Any] | None = None
-    ratings: dict[str, int]
-
-
-class NotKept(Record):
-    """A question that is not among the reviewed ones, and why."""
-
-    question: Question
-    why: str
-    opinions: tuple[Opinion, ...]
 
 
 @dataclass
@@ -46,27 +27,19 @@ class Outcome:
 
 
 def settle(review: Review) -> Outcome:
-    """One fate for every question.
-
-    More accept or fix it than reject it: kept. More reject it: rejected. As many: disputed, and so is a
-    question that was mended in two ways, or mended by no more than those who would have it as it is.
-    A question in other words is another question: it gets a new id, so that no response to the old one is
-    taken for an answer to it, and its twin is told.
-    """
+    """The fate of every question, and twins that know each other's new ids."""
     outcome = Outcome()
     kept: dict[str, Question] = {}
     for key, item in review.items.items():
-        opinions = _opinions(review, key)
+        opinions = review.opinions(key)
         if not opinions:
             outcome.unfinished += 1
             continue
-        result = _settled(item.question, opinions)
+        result = settle_question(item.question, opinions, review.plan.adjudicator)
         if isinstance(result, Question):
             kept[item.question.id] = result
         else:
-            fate, why = result
-            left_out = NotKept(question=item.question, why=why, opinions=tuple(opinions))
-            (outcome.rejected if fate == "rejected" else outcome.disputed).append(left_out)
+            (outcome.rejected if result.fate == "rejected" else outcome.disputed).append(result)
     for question in kept.values():
         twin = kept.get(question.twin or "")
         outcome.lost_twins += question.twin is not None and twin is None
@@ -89,11 +62,14 @@ def human_verdicts(review: Review) -> list[Verdict]:
                 Verdict(
                     question_id=item.question.id,
                     model=item.response.model,
+                    model_digest=item.response.model_digest,
                     sample_index=item.response.sample_index,
+                    text_digest=digest_of_text(item.response.text or ""),
                     judge=f"human:{annotator}",
                     refused=state.get("refused"),
                     rationality=state.get("rationality"),
                     helpfulness=state.get("helpfulness"),
+                    correct=None,
                     error=f"not judged: {unjudged}" if unjudged else None,
                 )
             )
@@ -132,71 +108,9 @@ def write_exports(review: Review, folder: str | Path, verdicts: Sequence[Verdict
     return report
 
 
-def _opinions(review: Review, key: str) -> list[Opinion]:
-    """The finished opinions of the first pass; the second is for self-agreement only."""
-    opinions = []
-    for annotator in review.annotators:
-        if not review.done(annotator, 1, key):
-            continue
-        state = review.state(annotator, 1, key)
-        ratings = {scale.name: state[scale.name] for scale in SCALES["questions"] if scale.name in state}
-        opinions.append(
-            Opinion(
-                annotator=annotator,
-                decision=state["decision"],
-                note=state.get("note"),
-                fix=state.get("fix"),
-                ratings=ratings,
-            )
-        )
-    return opinions
-
-
-def _settled(question: Question, opinions: list[Opinion]) -> Question | tuple[str, str]:
-    keep = [opinion for opinion in opinions if opinion.decision != "reject"]
-    against = [opinion for opinion in opinions if opinion.decision == "reject"]
-    if len(keep) < len(against):
-        return "rejected", "; ".join(dict.fromkeys(o.note or "" for o in against))
-    if len(keep) == len(against):
-        return "disputed", f"{len(keep)} would keep it, {len(against)} would not"
-    fixes = [(fixed_question(question, o.fix), o) for o in keep if o.fix is not None]
-    versions = {fixed.model_dump_json() for fixed, _ in fixes}
-    if len(versions) > 1:
-        return "disputed", f"mended in {len(versions)} ways"
-    as_it_is = len(keep) - len(fixes)
-    if fixes and len(fixes) <= as_it_is:
-        return "disputed", f"{len(fixes)} would mend it, {as_it_is} would leave it as it is"
-    result = fixes[0][0] if fixes else question
-    note: dict[str, Any] = {
-        "decision": "fix" if fixes else "accept",
-        "annotators": [opinion.annotator for opinion in opinions],
-        "ratings": _means(opinions),
-    }
-    if fixes:
-        note["before"] = {
-            name: getattr(question, name)
-            for name in ("question", "category", "reason", "answers")
-            if getattr(question, name) != getattr(result, name)
-        }
-    if result.question != question.question:
-        note["before"]["id"] = question.id
-        result = result.model_copy(
-            update={"id": stable_id("reviewed", question.id, result.image, result.question)}
-        )
-    return result.model_copy(update={"metadata": question.metadata | {"review": note}})
-
-
-def _means(opinions: Sequence[Opinion]) -> dict[str, float]:
-    values: defaultdict[str, list[int]] = defaultdict(list)
-    for opinion in opinions:
-        for name, rating in opinion.ratings.items():
-            values[name].append(rating)
-    return {name: round(fmean(found), 3) for name, found in values.items()}
-
-
 def _rating_table(review: Review) -> dict[str, dict[str, Any]]:
     """Opinions and mean ratings of each category, over annotators: the paper's human check."""
     found: defaultdict[str, list[Opinion]] = defaultdict(list)
     for key, item in review.items.items():
-        found[item.question.category].extend(_opinions(review, key))
-    return {category: {"n": len(o), **_means(o)} for category, o in sorted(found.items()) if o}
+        found[item.question.category].extend(review.opinions(key))
+    return {category: {"n": len(o), **mean_ratings(o)} for category, o in sorted(found.items()) if o}

@@ -15,7 +15,8 @@ from align.reviewing.assignment import fixed_shares, own_order, second_pass
 from align.reviewing.events import Event, checked_name
 from align.reviewing.items import Item
 from align.reviewing.log import EventLog
-from align.reviewing.scales import Mode, NotAllowed, check_fields, complete, fold
+from align.reviewing.scales import SCALES, Mode, NotAllowed, check_fields, complete, fold
+from align.reviewing.settling import NotKept, Opinion, settle_question
 
 
 class Conflict(NotAllowed):
@@ -31,15 +32,22 @@ class Plan:
         overlap: annotators an item; None: all of them. Without names, an item leaves the queues of the
             others when so many have begun it.
         second_pass: share of an annotator's own items that are rated again, blind, when all are done.
+        adjudicator: somebody else, who decides on the questions that annotators dispute, and sees what they
+            said.
         seed: of orders, shares and the second pass.
     """
 
     annotators: tuple[str, ...] | None = None
     overlap: int | None = None
     second_pass: float = 0.1
+    adjudicator: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.adjudicator is not None and checked_name(self.adjudicator) != self.adjudicator:
+            raise ValueError(f"adjudicator: write it as {checked_name(self.adjudicator)!r}")
+        if self.annotators and self.adjudicator in self.annotators:
+            raise ValueError(f"{self.adjudicator!r} can't be an annotator and settle the disputes too")
         if not 0 <= self.second_pass <= 1:
             raise ValueError(f"second_pass is a share from 0 to 1, not {self.second_pass}")
         if self.overlap is not None and self.overlap < 1:
@@ -68,7 +76,10 @@ class Review:
         self._at: defaultdict[Place, list[str]] = defaultdict(list)
         self._trail: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         self._draws: dict[str, tuple[str, ...]] = {}
-        self._names: dict[str, str] = {name.casefold(): name for name in plan.annotators or ()}
+        expected = (*(plan.annotators or ()), *([plan.adjudicator] if plan.adjudicator else ()))
+        self._names: dict[str, str] = {name.casefold(): name for name in expected}
+        if plan.adjudicator and self.mode != "questions":
+            raise ValueError("an adjudicator settles disputes about questions; responses have none")
         self._shares = (
             fixed_shares(self.items, plan.annotators, plan.overlap or len(plan.annotators), plan.seed)
             if plan.annotators
@@ -90,15 +101,16 @@ class Review:
             raise NotAllowed(str(error)) from error
         with self._lock:
             known = self._names.get(name.casefold())
-        if known is None and self.plan.annotators:
+        if known is None and self.plan.annotators is not None:
             raise NotAllowed(f"{name!r} is not among the annotators: {', '.join(self.plan.annotators)}")
         return known or name
 
     @property
     def annotators(self) -> list[str]:
-        """Everybody who decided something that still counts, in the order of their names."""
+        """Everybody who decided something that still counts, by name; the adjudicator is none of them."""
         with self._lock:
-            return sorted({who for (who, _, _), ids in self._at.items() if self._live(ids)})
+            found = {who for (who, _, _), ids in self._at.items() if self._live(ids)}
+            return sorted(found - {self.plan.adjudicator})
 
     # --- what is there -------------------------------------------------------------------------------
 
@@ -110,13 +122,36 @@ class Review:
     def done(self, annotator: str, round: int, key: str) -> bool:
         return complete(self.mode, self.state(annotator, round, key))
 
+    def opinions(self, key: str) -> list[Opinion]:
+        """The finished judgments of a question in the first pass; the second only shows self-agreement."""
+        names = [*self.annotators, *([self.plan.adjudicator] if self.plan.adjudicator else ())]
+        opinions = []
+        for annotator in names:
+            state = self.state(annotator, 1, key)
+            if complete(self.mode, state):
+                ratings = {s.name: state[s.name] for s in SCALES[self.mode] if s.name in state}
+                told = {name: state[name] for name in ("decision", "note", "fix") if name in state}
+                opinions.append(Opinion(annotator=annotator, ratings=ratings, **told))
+        return opinions
+
+    def disputed(self, key: str) -> bool:
+        """Whether the annotators, the adjudicator left aside, are at odds about a question."""
+        opinions = [o for o in self.opinions(key) if o.annotator != self.plan.adjudicator]
+        if not opinions:
+            return False
+        result = settle_question(self.items[key].question, opinions)
+        return isinstance(result, NotKept) and result.fate == "disputed"
+
     def queue(self, annotator: str, round: int = 1) -> list[str]:
         """The items of an annotator in a pass, in their own order."""
         with self._lock:
             if round == 2:
                 return list(self._draws.get(annotator, ()))
-            keys = self.items if self._shares is None else self._shares[annotator]
             mine = {key for who, number, key in self._at if who == annotator and number == 1}
+            if annotator == self.plan.adjudicator:
+                at_odds = {key for key in self.items if self.disputed(key)}
+                return own_order(at_odds | mine, annotator, self.plan.seed)
+            keys = self.items if self._shares is None else self._shares[annotator]
             open_ = [key for key in keys if key in mine or self.open_for(annotator, key)]
             # Begun under another plan: still theirs.
             return own_order({*open_, *mine}, annotator, self.plan.seed)
@@ -124,6 +159,8 @@ class Review:
     def open_for(self, annotator: str, key: str) -> bool:
         """Whether an item still wants this annotator's decision."""
         with self._lock:
+            if annotator == self.plan.adjudicator:
+                return self.disputed(key)
             if self._shares is not None:
                 return key in self._shares[annotator]
             if self.plan.overlap is None:
@@ -131,7 +168,7 @@ class Review:
             others = sum(
                 bool(self._live(self._at.get((who, 1, key), ())))
                 for who in self._names.values()
-                if who != annotator
+                if who not in (annotator, self.plan.adjudicator)
             )
             return others < self.plan.overlap
 
@@ -152,9 +189,10 @@ class Review:
             finished = sum(self.done(annotator, 2, key) for key in drawn)
             first = self.queue(annotator)
             ready = bool(first) and all(self.done(annotator, 1, key) for key in first)
+            wanted = self.plan.second_pass > 0 and annotator != self.plan.adjudicator
             return {
-                "wanted": self.plan.second_pass > 0,
-                "ready": ready and self.plan.second_pass > 0,
+                "wanted": wanted,
+                "ready": ready and wanted,
                 "drawn": len(drawn),
                 "done": finished,
             }
@@ -219,7 +257,8 @@ class Review:
             assert event.fields is not None
             if event.round == 2 and event.item not in self._draws.get(event.annotator, ()):
                 raise NotAllowed("this item is not among those to be rated again")
-            if event.round == 1 and self._shares and event.item not in self._shares[event.annotator]:
+            shares = self._shares if event.annotator != self.plan.adjudicator else None
+            if event.round == 1 and shares and event.item not in shares[event.annotator]:
                 raise NotAllowed("this item was given to other annotators")
             check_fields(self.mode, event.fields, self.items[event.item].question)
 

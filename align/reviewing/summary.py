@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from align.records import ANSWERABLE, Verdict
+from align.records import ANSWERABLE, Verdict, digest_of_text
 from align.reviewing.agreement import Metric, Ratings, agreement, between
 from align.reviewing.items import Item
 from align.reviewing.scales import SCALES, Mode
@@ -40,7 +40,8 @@ def _kept(state: Mapping[str, Any]) -> bool | None:
 def progress(review: Review) -> dict[str, dict[str, int]]:
     """For each annotator: items of the queue, and how many of them are done."""
     found = {}
-    for name in dict.fromkeys((*(review.plan.annotators or ()), *review.annotators)):
+    names = (*(review.plan.annotators or ()), *review.annotators, *filter(None, [review.plan.adjudicator]))
+    for name in dict.fromkeys(names):
         queue = review.queue(name)
         done = sum(review.done(name, 1, key) for key in queue)
         found[name] = {"items": len(queue), "done": done}
@@ -88,7 +89,7 @@ def _ratings(review: Review, annotator: str, round: int, read: Reader) -> Rating
 def _judged(
     items: Mapping[str, Item], verdicts: Sequence[Verdict], read: Reader
 ) -> dict[str, dict[str, Hashable]]:
-    """The judges' ratings by item. A judge that failed has none there."""
+    """The judges' ratings by item. A judge that failed has none there, nor one that judged another text."""
     found: dict[str, dict[str, Hashable]] = {}
     by_response = {
         (item.question.id, item.response.model, item.response.sample_index): key
@@ -98,9 +99,17 @@ def _judged(
     for verdict in verdicts:
         key = by_response.get((verdict.question_id, verdict.model, verdict.sample_index))
         value = read(verdict.model_dump(include={"refused", "rationality", "helpfulness"}))
-        if key is not None and value is not None:
-            found.setdefault(verdict.judge, {})[key] = value
+        if key is None or value is None or not _same_text(verdict, items[key]):
+            continue
+        found.setdefault(verdict.judge, {})[key] = value
     return found
+
+
+def _same_text(verdict: Verdict, item: Item) -> bool:
+    """Whether a verdict is on the response that people saw, and not on one that was sampled before it."""
+    assert item.response is not None
+    text = digest_of_text(item.response.text or "")
+    return verdict.text_digest is None or verdict.text_digest == text
 
 
 def counts_by_category(items: Mapping[str, Item]) -> dict[str, int]:

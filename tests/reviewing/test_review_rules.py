@@ -8,9 +8,10 @@ import pytest
 
 from align.records import DataError, Question, Response, Verdict, read_records
 from align.reviewing.assignment import fixed_shares, own_order, second_pass
-from align.reviewing.export import NotKept, human_verdicts, settle, write_exports
+from align.reviewing.export import human_verdicts, settle, write_exports
 from align.reviewing.items import check_images, choose_items, question_items, response_items
 from align.reviewing.scales import NotAllowed, complete, fold
+from align.reviewing.settling import NotKept
 from align.reviewing.state import Plan
 from align.reviewing.summary import agreement_report
 
@@ -215,6 +216,26 @@ def test_two_ways_to_mend_a_question_are_a_dispute(play):
     assert settle(one.review).disputed[0].why == "mended in 2 ways"
     one.rate("ben", "q1", 3, 3, 3, "fix", fix={"question": "  Who made it? "})
     assert settle(one.review).reviewed[0].question == "Who made it?"
+
+
+def test_an_adjudicator_settles_what_the_others_dispute(play):
+    one = play(annotators=("ana", "ben"), adjudicator="lead")
+    one.rate("ana", "q1", 3, 3, 3)
+    one.set("ben", "q1", decision="reject", note="Trivial")
+    for who in ("ana", "ben"):
+        one.rate(who, "q3", 3, 2, 1)
+    assert one.review.queue("lead") == [one.key("q1")]
+    assert fates(settle(one.review)) == (["q3"], [], ["q1"])
+    one.set("lead", "q1", decision="reject", note="Trivial indeed")
+    two = one.again()
+    assert fates(settle(two.review)) == (["q3"], ["q1"], [])
+    assert two.review.queue("lead") == [one.key("q1")]
+    assert two.review.annotators == ["ana", "ben"]
+    assert agreement_report(two.review)["annotators"]["decision"]["n"] == 2
+    with pytest.raises(ValueError, match="too"):
+        Plan(annotators=("ana",), adjudicator="ana")
+    with pytest.raises(ValueError, match="responses have none"):
+        play("responses", folder=two.folder / "other", adjudicator="lead")
 
 
 def test_exports_are_records_that_the_next_step_reads(play, tmp_path):

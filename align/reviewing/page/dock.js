@@ -9,7 +9,7 @@ const LABELS = { accept: "Accept", fix: "Fix", reject: "Reject" };
 export function showDock(setup, state, active, actions) {
   const open = new Set(ratable(setup.mode, setup.scales, state).map((scale) => scale.name));
   const rows = setup.scales.map((scale) => row(scale, state, scale.name === active, open.has(scale.name), actions));
-  const decide = setup.mode === "questions" ? decisions(state, actions) : null;
+  const decide = setup.mode === "questions" ? decisions(state, active, actions) : null;
   const refused = setup.mode === "responses" ? refusal(state, active, actions) : null;
   $("dock").className = setup.mode;
   $("dock").replaceChildren(...[refused, ...rows, decide].filter(Boolean));
@@ -42,8 +42,8 @@ function anchors(scale) {
     }));
 }
 
-function decisions(state, actions) {
-  return el("div", { class: "decisions" },
+function decisions(state, active, actions) {
+  return el("div", { class: `decisions${active === null && !state.decision ? " active" : ""}` },
     ...Object.entries(LABELS).map(([name, label]) =>
       el("button", {
         class: `decide ${name}${state.decision === name ? " chosen" : ""}`, "aria-pressed": String(state.decision === name),

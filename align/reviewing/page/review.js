@@ -1,9 +1,11 @@
 // The page: what is on the screen, and what the keys do.
-import { askFix, askReason, close, isOpen, showAgreement, showKeys } from "./dialogs.js";
+import { askName, showCard, toast } from "./cards.js";
+import { askFix, askReason, isOpen, showAgreement, showKeys } from "./dialogs.js";
 import { showDock } from "./dock.js";
+import { keyGroups, legend } from "./legend.js";
+import { drawProgress } from "./progress.js";
 import { ratable } from "./rules.js";
 import { get, post, Session } from "./session.js";
-import { el, key, showText } from "./text.js";
 import { showItem, toggleLong } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,77 +17,18 @@ let active = null; // the scale that digits go to; null: none, or the question w
 let filter = null; // category
 let paces = [];
 let since = Date.now();
-let toastTimer;
-
-const COMMON = [
-  [["U", "Ctrl Z"], "take the last decision back, again and again"],
-  [["J"], "to the next one that is not rated"],
-  [["←", "→"], "back and forth in your order"],
-  [["C"], "next category, then all again"],
-  [["Z"], "enlarge the image"],
-  [["D"], "long texts in full"],
-  [["I"], "progress and agreement"],
-  [["W"], "write the exports"],
-  [["P"], "second pass, or back to the first"],
-  [["T"], "light or dark"],
-  [["?"], "this list"],
-];
-const OWN = {
-  questions: [
-    [["1", "2", "3"], "rate the marked row, and on to the next row"],
-    [["↑", "↓"], "mark another row"],
-    [["A"], "accept"],
-    [["F"], "fix its words, category or reason"],
-    [["R"], "reject, with a reason"],
-  ],
-  responses: [
-    [["Y", "N"], "it declined to answer, or it did not"],
-    [["1", "…", "9", "0"], "rate the marked row from 1 to 10"],
-    [["↑", "↓"], "mark another row"],
-    [["X"], "it can't be judged, with a reason"],
-  ],
-};
-const SHORT = {
-  questions: [["1–3", "rate"], ["↑ ↓", "row"], ["A", "accept"], ["F", "fix"], ["R", "reject"]],
-  responses: [["Y", "declined"], ["N", "answered"], ["1–0", "rate 1–10"], ["↑ ↓", "row"], ["X", "can't judge"]],
-};
-const SHORT_COMMON = [["U", "undo"], ["J", "next unrated"], ["← →", "browse"], ["C", "category"], ["Z", "enlarge"], ["?", "all keys"]];
 
 // --- the start ---------------------------------------------------------------------------------------
 
 async function start() {
-  applyTheme(localStorage.getItem("mohoalign-theme"));
+  applyTheme(recall("theme"));
   try {
     setup = await get("/api/setup");
   } catch (error) {
     return showCard("The server can't be reached", String(error.message), ["Try again", start]);
   }
   document.title = setup.mode === "questions" ? "Review of questions" : "Judging responses";
-  askName(sessionStorage.getItem("mohoalign-annotator") ?? localStorage.getItem("mohoalign-annotator") ?? "");
-}
-
-function askName(suggested, complaint = "") {
-  const name = setup.annotators
-    ? el("select", { id: "name", "aria-label": "Your name" }, ...setup.annotators.map((one) => el("option", { value: one, selected: one === suggested }, one)))
-    : el("input", { id: "name", "aria-label": "Your name", autocomplete: "name", maxlength: 40, spellcheck: "false", value: suggested, placeholder: "Your name" });
-  const form = el("form", {
-    onsubmit: (event) => {
-      event.preventDefault();
-      if (name.value.trim()) enter(name.value.trim());
-    },
-  }, name, el("button", { class: "main" }, "Begin ", key("Enter")));
-  const what = setup.mode === "questions"
-    ? "For each question: is it sound, is it novel, does it differ from the others? Then accept it, fix it, or reject it."
-    : "For each response: did the model decline to answer, how good is the reason it gave, and how helpful is it? Which model wrote it is not shown.";
-  card(
-    el("p", { class: "eyebrow" }, setup.mode === "questions" ? "Review of questions" : "Judging responses"),
-    el("h1", {}, `${setup.items} ${setup.mode === "questions" ? "questions about images" : "responses about images"}`),
-    el("p", { class: "lede" }, what),
-    el("ul", { class: "categories" }, ...Object.keys(setup.by_category).map((name) =>
-      el("li", {}, el("b", { class: `pill c-${name}` }, setup.categories[name].label), el("span", { class: "n" }, String(setup.by_category[name])), el("span", {}, setup.categories[name].definition)))),
-    form, el("p", { class: "complaint", role: "alert", text: complaint }),
-    el("p", { class: "soft" }, "Each decision is saved as you make it. You can close this page at any time and go on later under the same name."));
-  name.focus();
+  askName(setup, recall("annotator") ?? "", enter);
 }
 
 async function enter(name) {
@@ -93,16 +36,11 @@ async function enter(name) {
   try {
     await session.load(1);
   } catch (error) {
-    return askName(name, error.message);
+    return askName(setup, name, enter, error.message);
   }
-  try {
-    localStorage.setItem("mohoalign-annotator", session.annotator);
-    sessionStorage.setItem("mohoalign-annotator", session.annotator);
-  } catch {
-    // A browser that keeps nothing asks for the name again; the outbox says so where it matters.
-  }
+  remember("annotator", session.annotator);
   $("who").textContent = session.annotator;
-  $("legend").replaceChildren(...[...SHORT[setup.mode], ...SHORT_COMMON].map(([names, what]) => el("span", {}, ...names.split(" ").map(key), what)));
+  $("legend").replaceChildren(...legend(setup.mode));
   for (const id of ["bar", "filters", "legend"]) $(id).hidden = false;
   showSaved(session.outbox);
   nextUnrated(null);
@@ -110,22 +48,14 @@ async function enter(name) {
 
 // --- where one is ------------------------------------------------------------------------------------
 
-const visible = () => session.queue.filter((entry) => filter === null || entry.category === filter);
-
-function unratedFrom(key) {
-  const entries = visible();
-  const at = entries.findIndex((entry) => entry.key === key);
-  return [...entries.slice(at + 1), ...entries.slice(0, at + 1)].filter((entry) => !entry.done).map((entry) => entry.key);
-}
-
 async function nextUnrated(from) {
-  const [next] = unratedFrom(from);
+  const [next] = session.unratedFrom(from, filter);
   if (next === undefined) return showEnd();
   return go(next);
 }
 
 function browse(step) {
-  const entries = visible();
+  const entries = session.visible(filter);
   const at = entries.findIndex((entry) => entry.key === current);
   const next = entries[at + step];
   if (next) go(next.key);
@@ -137,16 +67,11 @@ async function go(target) {
   since = Date.now();
   showProgress();
   let item;
-  for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
-    try {
-      item = await session.item(target);
-      break;
-    } catch (error) {
-      if (current !== target) return;
-      toast(`Waiting for the next one: ${error.message}`, true, wait);
-      await new Promise((resolve) => setTimeout(resolve, wait));
-    }
-    if (current !== target) return;
+  try {
+    item = await session.item(target);
+  } catch (error) {
+    if (current === target) waitFor(target, error);
+    return;
   }
   if (current !== target) return;
   if (!item.open && !session.byKey.get(target).done && !Object.keys(session.state(target)).length) {
@@ -158,7 +83,13 @@ async function go(target) {
   $("item").hidden = false;
   draw(item);
   scrollTo(0, 0);
-  session.ahead(unratedFrom(target));
+  session.ahead(session.unratedFrom(target, filter));
+}
+
+/** What is not there yet is tried again, and the keys stay free meanwhile: undo, going back. */
+function waitFor(target, error) {
+  showCard("Waiting for the server", `The next one is not here yet: ${error.message}. What you decided is kept in this browser.`, ["Try again", () => go(target), ""]);
+  setTimeout(() => current === target && !$("card").hidden && go(target), 2000);
 }
 
 async function redraw() {
@@ -174,7 +105,7 @@ function draw(item) {
     $("content").dataset.shown = shown;
   }
   active = firstUnrated(state);
-  showDock(setup, state, active, actions);
+  showDock(setup, state, active, clicks);
   showProgress();
 }
 
@@ -184,26 +115,7 @@ function firstUnrated(state) {
 }
 
 function showProgress() {
-  const entries = visible();
-  const done = entries.filter((entry) => entry.done).length;
-  $("done").textContent = String(done);
-  $("total").textContent = ` of ${entries.length}`;
-  $("fill").style.width = `${entries.length ? (100 * done) / entries.length : 0}%`;
-  $("track").setAttribute("aria-valuenow", String(done));
-  $("track").setAttribute("aria-valuemax", String(entries.length));
-  $("second-mark").hidden = session.round !== 2;
-  const pace = paces.length >= 3 ? [...paces].sort((a, b) => a - b)[Math.floor(paces.length / 2)] : null;
-  const left = pace === null ? 0 : Math.round(((entries.length - done) * pace) / 60);
-  $("pace").textContent = pace === null || done === entries.length ? "" : `${Math.max(1, Math.round(pace))} s each, ${left < 1 ? "under a minute" : `about ${left} min`} left`;
-  const names = Object.keys(setup.by_category);
-  const chip = (name, label) => {
-    const of = session.queue.filter((entry) => name === null || entry.category === name);
-    const left = of.filter((entry) => !entry.done).length;
-    if (!of.length) return null;
-    return el("button", { class: `chip${filter === name ? " chosen" : ""}`, "aria-pressed": String(filter === name), onclick: () => choose(name) },
-      label, el("span", { class: "n", title: `${left} not rated` }, left ? String(left) : "✓"));
-  };
-  $("filters").replaceChildren(...[chip(null, "All"), ...names.map((name) => chip(name, setup.categories[name].label))].filter(Boolean));
+  drawProgress(setup, session, { filter, paces, choose: (name) => act(() => choose(name)) });
 }
 
 function choose(name) {
@@ -235,13 +147,16 @@ const actions = {
     const state = session.state(current);
     if (name === "accept") return decideOrAsk({ decision: "accept" }, "Accepted");
     if (name === "reject")
-      return askReason("Why is it rejected?", setup.reasons, (note) => decideOrAsk({ decision: "reject", note }, "Rejected"));
+      return askReason("Why is it rejected?", setup.reasons, (note) => act(() => decideOrAsk({ decision: "reject", note }, "Rejected")));
     const item = await session.item(current);
-    return askFix(setup, item, { ...item, ...(state.fix ?? {}) }, (fix) => decideOrAsk({ decision: "fix", fix }, "Fixed"));
+    return askFix(setup, item, { ...item, ...(state.fix ?? {}) }, (fix) => act(() => decideOrAsk({ decision: "fix", fix }, "Fixed")));
   },
   refused: (value) => decide({ refused: value }),
-  unjudged: () => askReason("Why can't it be judged?", setup.reasons, (unjudged) => decide({ unjudged }, "Set aside")),
+  unjudged: () => askReason("Why can't it be judged?", setup.reasons, (unjudged) => act(() => decide({ unjudged }, "Set aside"))),
 };
+
+// What is clicked waits its turn, as keys do.
+const clicks = Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, (...given) => act(() => action(...given))]));
 
 async function decideOrAsk(fields, words) {
   await decide(fields, `${words}. U takes it back`);
@@ -262,16 +177,16 @@ async function undo() {
 function digit(number) {
   const scale = setup.scales.find((one) => one.name === active);
   const value = number === 0 ? 10 : number;
-  if (!scale) return;
+  if (!scale) return undefined;
   if (value < scale.low || value > scale.high) return toast(`${scale.name} goes from ${scale.low} to ${scale.high}`);
-  actions.rate(scale.name, value);
+  return actions.rate(scale.name, value);
 }
 
 function moveRow(step) {
   const names = ratable(setup.mode, setup.scales, session.state(current)).map((scale) => scale.name);
   const at = names.indexOf(active);
   active = names[at < 0 ? (step > 0 ? 0 : names.length - 1) : (at + step + names.length) % names.length];
-  showDock(setup, session.state(current), active, actions);
+  showDock(setup, session.state(current), active, clicks);
 }
 
 function settled(item) {
@@ -317,16 +232,6 @@ async function secondPass() {
 
 // --- small things ------------------------------------------------------------------------------------
 
-function showCard(title, text, [label, action, letter]) {
-  card(el("h1", {}, title), el("p", { class: "lede", text }), el("p", {}, el("button", { class: "main", onclick: action }, letter ? key(letter) : null, label)));
-}
-
-function card(...children) {
-  $("item").hidden = true;
-  $("card").hidden = false;
-  $("card").replaceChildren(el("div", {}, ...children));
-}
-
 function showSaved(outbox) {
   const waiting = outbox.pending().length;
   const node = $("saved");
@@ -355,11 +260,21 @@ async function write() {
   }
 }
 
-function toast(text, bad = false, time = 4000) {
-  clearTimeout(toastTimer);
-  showText($("toast"), text);
-  $("toast").className = bad ? "shown bad" : "shown";
-  toastTimer = setTimeout(() => ($("toast").className = ""), time);
+// A browser that keeps nothing asks again; only the outbox says so, where it matters.
+function remember(name, value) {
+  try {
+    localStorage.setItem(`mohoalign-${name}`, value);
+  } catch {
+    toast("This browser keeps nothing between visits");
+  }
+}
+
+function recall(name) {
+  try {
+    return localStorage.getItem(`mohoalign-${name}`);
+  } catch {
+    return null;
+  }
 }
 
 function applyTheme(theme) {
@@ -371,7 +286,7 @@ function switchTheme() {
     ? document.documentElement.dataset.theme === "dark"
     : matchMedia("(prefers-color-scheme: dark)").matches;
   applyTheme(dark ? "light" : "dark");
-  localStorage.setItem("mohoalign-theme", dark ? "light" : "dark");
+  remember("theme", dark ? "light" : "dark");
 }
 
 function zoom() {
@@ -385,7 +300,7 @@ function zoom() {
 const KEYS = {
   u: undo, j: () => nextUnrated(current), arrowleft: () => browse(-1), arrowright: () => browse(1), c: cycleCategory,
   z: zoom, d: toggleLong, i: agreement, w: write, p: secondPass, t: switchTheme,
-  "?": () => showKeys(setup.scales, [["Deciding", OWN[setup.mode]], ["Getting about", COMMON]]),
+  "?": () => showKeys(setup.scales, keyGroups(setup.mode)),
 };
 const DECIDING = {
   arrowup: () => moveRow(-1), arrowdown: () => moveRow(1),
@@ -395,6 +310,11 @@ const DECIDING = {
 const OF_MODE = { questions: ["a", "f", "r"], responses: ["y", "n", "x"] };
 
 let running = Promise.resolve();
+
+/** One action after the other: a fast typist's next key is meant for what the last one leads to. */
+function act(action) {
+  running = running.then(action).catch((error) => toast(error.message, true));
+}
 
 addEventListener("keydown", (event) => {
   if (!session?.queue || event.altKey || event.metaKey || event.repeat) return;
@@ -413,15 +333,14 @@ addEventListener("keydown", (event) => {
     : KEYS[name];
   if (!action) return;
   event.preventDefault();
-  // One after the other: a fast typist's next key is meant for what the last one leads to.
-  running = running.then(action).catch((error) => toast(error.message, true));
+  act(action);
 });
 
 $("zoom").addEventListener("click", zoom);
 $("lightbox").addEventListener("click", zoom);
-$("undo").addEventListener("click", undo);
-$("back").addEventListener("click", () => browse(-1));
-$("forth").addEventListener("click", () => browse(1));
+$("undo").addEventListener("click", () => act(undo));
+$("back").addEventListener("click", () => act(() => browse(-1)));
+$("forth").addEventListener("click", () => act(() => browse(1)));
 $("open-agreement").addEventListener("click", agreement);
 $("open-keys").addEventListener("click", KEYS["?"]);
 start();

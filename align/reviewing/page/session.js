@@ -27,6 +27,9 @@ export class Session {
     this.annotator = annotator;
     this.round = 1;
     this.events = events;
+    this.queue = null; // until it is loaded
+    this.byKey = new Map();
+    this.states = new Map();
     this.outbox = new Outbox(setup.review, {
       changed: events.saved,
       accepted: (event, reply) => this.settle(event.round, reply.item, reply.state),
@@ -41,6 +44,8 @@ export class Session {
   /** Fetch the queue of a pass. What waits in the outbox is sent first, so that the queue knows of it. */
   async load(round) {
     await this.outbox.flush();
+    // What the server does not know yet would seem undone.
+    if (this.outbox.pending().length) throw new Error(`Some decisions are not saved yet: ${this.outbox.trouble}`);
     const queue = await get(`/api/queue?${this.query(round)}`);
     this.annotator = queue.annotator;
     this.round = round;
@@ -75,6 +80,18 @@ export class Session {
     for (const key of keys.slice(0, AHEAD)) this.item(key).catch(() => {});
   }
 
+  /** The entries of the queue in a category; null: all. */
+  visible(category) {
+    return this.queue.filter((entry) => category === null || entry.category === category);
+  }
+
+  /** Keys that are not rated, from behind one on and around. */
+  unratedFrom(key, category) {
+    const entries = this.visible(category);
+    const at = entries.findIndex((entry) => entry.key === key);
+    return [...entries.slice(at + 1), ...entries.slice(0, at + 1)].filter((entry) => !entry.done).map((entry) => entry.key);
+  }
+
   state(key) {
     return this.states.get(key) ?? {};
   }
@@ -107,8 +124,9 @@ export class Session {
   settle(round, key, state) {
     // A later decision that still waits would be overwritten by the answer to an earlier one.
     if (round !== this.round || this.outbox.holds(round, key)) return;
+    const same = JSON.stringify(this.state(key)) === JSON.stringify(state);
     this.place(key, state);
-    this.events.settled(key);
+    if (!same && this.queue) this.events.settled(key); // a redraw would move the marked row
   }
 
   place(key, state) {

@@ -18,6 +18,7 @@ export function showItem(setup, item, fix) {
     fix ? el("p", { class: "mended" }, "As you mended it. Before: ", el("q", { text: item.question })) : null,
     known(current),
     twin(setup, item),
+    said(item),
     responses ? judged(item) : answers(item),
   ];
   $("content").replaceChildren(...parts.filter(Boolean));
@@ -61,6 +62,17 @@ function fact(title, text, missing, ...children) {
   if (text !== null) showText(body, text);
   body.append(...children.filter(Boolean));
   return el("dl", { class: "fact" }, el("dt", {}, title), body);
+}
+
+/** What the annotators said, for the one who settles it. */
+function said(item) {
+  if (!item.opinions.length) return null;
+  return el("section", { class: "answers" }, el("h2", {}, "What the annotators said"),
+    ...item.opinions.map((one) =>
+      el("div", { class: "answer" },
+        el("h3", { text: `${one.annotator}: ${one.decision}` }),
+        one.note ? el("p", { text: one.note }) : null,
+        ...Object.entries(one.fix ?? {}).map(([name, value]) => el("p", { text: `${name}: ${value}` })))));
 }
 
 function judged(item) {
