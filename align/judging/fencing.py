@@ -38,6 +38,8 @@ def neutralise(text: str) -> str:
     Line breaks of all kinds become `\\n`, tabs spaces; `<` and `>` become `‹` and `›`.
     """
     text = unicodedata.normalize("NFKC", _BREAKS.sub("\n", text)).replace("\t", "    ")
+    # A judge that quotes a broken character would have its whole reply taken for a broken one.
+    text = text.replace("\ufffd", "?")
     # Folding can bring a break, such as that of U+2028, in as a plain space only: none comes back here.
     text = "".join(c for c in text if c == "\n" or not _invisible(c))
     return _SPECIAL.sub(r"[ \1\2 ]", text.translate(_ANGLES))

@@ -192,10 +192,7 @@ class ModelJudge:
             case.errors[asked] = f"no verdict after {outcome.attempts} attempt(s): {outcome.error}"
             return
         case.replies[asked] = outcome.text
-        try:
-            case.said[asked] = parse_reply(asked, outcome.text, tag)
-        except Unparsable as error:  # of a journal that was written under another reading of replies
-            case.errors[asked] = f"the reply in the journal is of no use: {error}"
+        case.said[asked] = parse_reply(asked, outcome.text, tag)
 
     def _calls(self, asked: Asked, cases: Sequence[_Case]) -> dict[Key, tuple[Call, str]]:
         ask = self.questions[asked]
@@ -212,7 +209,7 @@ class ModelJudge:
                 key="/".join((*key, asked, *([str(self.repeat)] if self.repeat else []))),
                 text=message,
                 images=(resolve_image(question.image, self.root),) if ask.shown.image else (),
-                system=self.prompts.content.system,
+                system=self.prompts.content.system.strip(),
                 schema=SCHEMA[asked],
             )
             calls[key] = (call, tag)

@@ -61,7 +61,9 @@ def test_the_bands_of_the_papers_scales_are_told():
 
 def test_a_users_file_goes_over_ours(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text("refusal: 'Declines? {category}\n\n  {question}\n\n  {response}'\nimage: {shown: Look.}\n")
+    file.write_text(
+        "refusal: 'Declines? {category}\n\n  {question}\n\n  {response}'\nimage: {shown: Look.}\n"
+    )
     prompts = load_prompts(file)
     message = render(prompts, image=True)
     assert message.startswith("Declines?")
