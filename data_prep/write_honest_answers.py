@@ -6,8 +6,8 @@
 
 Writes `answers` and, beside it, .left_out.jsonl (every question without an answer, and why) and
 .summary.json (openings, lengths, attempts, tokens and dollars). Finished calls are in `journal`: the same
-command goes on after a kill, tries failed calls again, and pays none twice. Ends with status 1 if nothing
-was accepted.
+command goes on after a kill, tries failed calls again, and pays none twice. Ends with status 1 if it was
+stopped by a budget, or if nothing was accepted.
 """
 
 import json
@@ -22,8 +22,10 @@ from align.data.report import print_summary, progress_bar, say
 from align.data.split import select_split
 from align.data.writers import Composer, Remembered, Teacher, make_teacher
 from align.data.writing import Bounds, questions_to_answer, write_answers
-from align.data.writing_judge import by_rules
+from align.data.writing_judge import why_stopped, without_helpfulness
 from align.data.writing_summary import summarise
+from align.judging.judged import judge_texts
+from align.judging.making import make_judge, models_in
 from align.records import Question, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -46,35 +48,57 @@ def main(cfg: DictConfig) -> None:
     questions = questions_to_answer(questions, config["kinds"], cfg.limit)
 
     writer: Composer | Teacher = Composer(cfg.seed, bounds.most_words, bounds.opening_words)
-    remembered = None
+    remembered, calls = None, Path(cfg.journal)
     if cfg.teacher == "model":
         writer = make_teacher(
             endpoint,
             config["decoding"],
             questions,
             cfg.root,
-            cfg.journal,
+            calls / "teacher.jsonl",
             specification=cfg.specification,
             seed=cfg.seed,
             caption=cfg.show_caption,
             most_words=bounds.most_words,
         )
-        estimate = writer.estimate(questions)
-        say(f"first texts: at most {estimate}; each is asked for {bounds.attempts} times at most")
+        writer.print_estimate(questions)
+        say(
+        say(f"That is for the first texts; up to {bounds.attempts} a question are asked for, and judged.")
+        )
         if cfg.dry_run:
+            say("dry_run=true: no call was made and nothing was written")
             return
         asked = [writer.digest, writer.specification, cfg.seed, cfg.show_caption, config["bounds"]]
         ids = sorted(question.id for question in questions)
-        remembered = Remembered(Path(f"{cfg.journal}.rounds.json"), json.dumps([asked, ids]))
-    judge = partial(by_rules, writer.source)
+        remembered = Remembered(calls / "rounds.json", json.dumps([asked, ids]))
 
     with progress_bar(f"honest answers by {writer.source}") as progress:
+        judge = make_judge(
+            without_helpfulness(config["judge"]),
+            root=cfg.root,
+            journal=calls,
+            seed=cfg.seed,
+            progress=lambda asked, done, total: progress(done, total),
+        )
         if isinstance(writer, Teacher):
             writer.progress = progress
-        writing = write_answers(
-            questions, writer, judge, bounds, seed=cfg.seed, avoided=remembered, progress=progress
-        )
-    usage = {"teacher": writer.used} if isinstance(writer, Teacher) else {}
+        try:
+            writing = write_answers(
+                questions,
+                writer,
+                judge_texts(judge, writer.source),
+                bounds,
+                seed=cfg.seed,
+                avoided=remembered,
+                judge_stopped=partial(why_stopped, judge),
+                progress=progress,
+            )
+        except KeyboardInterrupt as stop:
+            say(str(stop))
+            sys.exit(130)
+    usage = {f"judge {model.name}": model.used for model in models_in(judge)}
+    if isinstance(writer, Teacher):
+        usage["teacher"] = writer.used
     summary = summarise(writing, questions, bounds, usage)
     left_out_file = answers_file.with_suffix(".left_out.jsonl")
     write_records(answers_file, writing.answers)
@@ -88,15 +112,15 @@ def main(cfg: DictConfig) -> None:
         config=cfg,
         seeds=cfg.seed,
         inputs=inputs | {"answers": answers_file, "left_out": left_out_file},
-        digests={"teacher": writer.digest} if writer.digest else {},
+        digests={"judge": judge.digest} | ({"teacher": writer.digest} if writer.digest else {}),
         results=summary,
     )
     print_summary(f"honest answers: {answers_file}", summary)
     if writing.left_out:
         say(f"{len(writing.left_out)} question(s) have none: {left_out_file}")
     if writing.stopped:
-        say(f"Stopped: {writing.stopped}")
-    if not writing.answers:
+        say(writing.stopped)
+    if writing.stopped or not writing.answers:
         sys.exit(1)
 
 

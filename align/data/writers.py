@@ -20,7 +20,6 @@ from align.records import DataError, Problem, Question, stable_id, write_json
 if TYPE_CHECKING:
     from align.calling.call import Call, Decoding, Outcome
     from align.calling.endpoint import Endpoint
-    from align.calling.run import Estimate
 
 _DRAWS = 24
 _USED = ("calls", "calls_in_journal", "failed_calls", "input_tokens", "output_tokens")
@@ -99,12 +98,13 @@ class Teacher:
             system=system_text(ask.question, own=self.specification, most_words=self.most_words),
         )
 
-    def estimate(self, questions: Sequence[Question]) -> Estimate:
-        """What the first texts of all questions will take, as an upper bound; no call is made."""
-        from align.calling.run import estimate_calls
+    def print_estimate(self, questions: Sequence[Question]) -> None:
+        """Say what the first texts of all questions take at most, and the budget; no call is made."""
+        from align.calling.run import estimate_calls, print_estimate
 
         calls = [self.call(Ask(question)) for question in questions]
-        return estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=self.seed)
+        estimate = estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=self.seed)
+        print_estimate(estimate, self.endpoint)
 
     def write(self, asks: Sequence[Ask]) -> Written:
         from align.calling.run import run_calls
@@ -118,6 +118,8 @@ class Teacher:
             seed=self.seed,
             progress=self.progress,
         )
+        if report.interrupted:
+            raise KeyboardInterrupt(report.stopped)
         texts, errors = {}, {}
         for ask in asks:
             outcome = report.outcomes.get(f"{ask.question.id}/{ask.attempt}")

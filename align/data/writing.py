@@ -144,6 +144,7 @@ def write_answers(
     *,
     seed: int = 0,
     avoided: Callable[[int, Mapping[str, list[str]]], Mapping[str, list[str]]] | None = None,
+    judge_stopped: Callable[[], str | None] = lambda: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Writing:
     """Write an honest answer to each question.
@@ -155,6 +156,7 @@ def write_answers(
         avoided: is given a round's number and the openings, by kind, that are used too often, and returns
             those to tell: where they are remembered from an earlier run, a call that failed then and succeeds
             now does not change what the others are asked.
+        judge_stopped: says why the judge can't go on, such as its budget: then no more texts are asked for.
         progress: called with how many questions are done, and how many there are.
 
     Returns:
@@ -183,8 +185,8 @@ def write_answers(
         rounds += 1
         if progress is not None:
             progress(len(cases) - len(again) - len(waiting), len(cases))
-        if written.stopped:
-            stopped = written.stopped
+        stopped = written.stopped or judge_stopped()
+        if stopped:
             break
     admitted, _ = _admit(begun, bounds)
     return _finish(questions, cases, admitted, writer, rounds, counted, stopped)
