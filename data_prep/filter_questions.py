@@ -59,11 +59,12 @@ def main(cfg: DictConfig) -> None:
     stopped: list[str] = []
 
     for model in answerers if "hard" in names else []:
-        say(f"hard, at most: {model.estimate(answer_calls(questions, cfg.images), cfg.seed)}")
+        model.print_estimate(answer_calls(questions, cfg.images), cfg.seed)
     for model in checkers if "category" in names else []:
         calls = check_calls(questions, guides, cfg.images, cfg.category.answers)
-        say(f"category, at most: {model.estimate(calls, cfg.seed)}")
+        model.print_estimate(calls, cfg.seed)
     if cfg.dry_run:
+        say("dry_run=true: no call was made and nothing was written")
         return
 
     def hard(questions: list[Question], before: Filtered):

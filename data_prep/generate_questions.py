@@ -62,8 +62,9 @@ def main(cfg: DictConfig) -> None:
 
     orders = writers.orders(pictures.images, categories)
     for model in writers.models:
-        say(model.estimate([writers.call(o) for o in orders if o.generator == model.name], cfg.seed))
+        model.print_estimate([writers.call(o) for o in orders if o.generator == model.name], cfg.seed)
     if cfg.dry_run:
+        say("dry_run=true: no call was made and nothing was written")
         return
     try:
         with progress_bar("drafts") as progress:

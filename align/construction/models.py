@@ -10,7 +10,7 @@ from typing import Any
 
 from align.calling.call import Call, Decode, Unusable
 from align.calling.endpoint import Endpoint
-from align.calling.run import CallReport, estimate_calls, run_calls
+from align.calling.run import CallReport, estimate_calls, print_estimate, run_calls
 from align.judging.judged import Judge
 from align.judging.making import make_judge
 
@@ -51,14 +51,10 @@ class Model:
             raise KeyboardInterrupt(f"{self.name}: {report.stopped}")
         return report
 
-    def estimate(self, calls: Sequence[Call], seed: int = 0) -> str:
-        """In words: the calls that the journal does not hold, and what they take at most."""
-        bound = estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=seed)
-        dollars = "no price is known" if bound.dollars is None else f"at most {bound.dollars:.2f} dollars"
-        return (
-            f"{self.name} ({self.endpoint.model}): {bound.calls:,} calls to make, "
-            f"{bound.cached:,} made before; at most {bound.input_tokens:,} input and {bound.output_tokens:,} output tokens; {dollars}"
-        )
+    def print_estimate(self, calls: Sequence[Call], seed: int = 0) -> None:
+        """Say what the calls that the journal does not hold take at most."""
+        estimate = estimate_calls(calls, self.endpoint, self.decoding, self.journal, seed=seed)
+        print_estimate(estimate, self.endpoint)
 
 
 def models_of(
