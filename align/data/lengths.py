@@ -135,9 +135,15 @@ def bounded_choice(
     Raises:
         ValueError: no choice is within the bound.
     """
-    first = choose(candidates)
-    before = auc(*_words(first))
     chosen, rejected = _words(candidates)
+    row = {id(pair): index for index, pair in enumerate(candidates)}
+
+    def auc_of(pairs: Sequence[S]) -> float:
+        rows = [row[id(pair)] for pair in pairs]
+        return auc(chosen[rows], rejected[rows])
+
+    first = choose(candidates)
+    before = auc_of(first)
     added = _bias(chosen, rejected, *_words(first), sign=1 if before > 0.5 else -1)
     ranked = [
         candidates[i]
@@ -158,7 +164,7 @@ def bounded_choice(
         if {pair.kind for pair in left} < kinds:
             return None  # a kind would be gone, and with it the ratio
         taken = choose(left)
-        return taken, auc(*_words(taken))
+        return taken, auc_of(taken)
 
     low, found, nearest = 0, None, before
     for aside in sorted({round(step * (len(ranked) - 1) / _STEPS) for step in range(_STEPS + 1)}):

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import mean, median
 from typing import Any, Protocol, TypeVar, get_args
 
@@ -171,6 +172,7 @@ def _spread(rows: Sequence[RowT], seed: int, hardness: Mapping[str, float]) -> l
     return [row for *_, row in sorted(keyed, key=lambda entry: entry[:3])]
 
 
+@lru_cache(maxsize=1 << 18)  # a bound on the length of texts chooses among the same rows many times
 def shuffled(seed: int, key: str) -> str:
     """A sort key that shuffles by content, so the order of the input does not matter."""
     return hashlib.sha256(f"{seed}\x1f{key}".encode()).hexdigest()

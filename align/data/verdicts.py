@@ -128,7 +128,7 @@ def _of_judge(verdicts: Sequence[Verdict], judge: str | None) -> list[Verdict]:
         raise ValueError(f"no verdict of judge={judge}: there are of {listed}")
     if len(wanted) > 1:
         raise ValueError(
-            f"the verdicts are of {len(wanted)} judges: {listed}. Name one with judge=..., by its digest where "
-            "the name stands for several"
+            f"the verdicts are of {len(wanted)} judges: {listed}. Name one with judge=..., by its digest "
+            "where the name stands for several"
         )
     return [verdict for verdict in verdicts if (verdict.judge, verdict.judge_digest or "") in wanted]
