@@ -174,8 +174,10 @@ def _trouble(model: Model, error: Exception) -> Trouble:
     if isinstance(decision, RetryDecision) and decision.retry:
         then: Literal["wait", "again"] = "wait" if decision.kind == "rate_limit" else "again"
         return Trouble(why, then, billed=billed, retry_after=decision.retry_after)
-    # Half a body, or bytes that are no UTF-8: the clients do not count these among what may pass.
-    if decision or isinstance(cause, json.JSONDecodeError | UnicodeDecodeError):
+    # Half a body, or bytes that are no UTF-8: the clients do not count these among what may pass; and some
+    # providers give up at the first broken connection.
+    passing = isinstance(cause, json.JSONDecodeError | UnicodeDecodeError | ConnectionError)
+    if decision or passing or any(base.__name__ == "APIConnectionError" for base in type(cause).__mro__):
         return Trouble(why, "again", billed=billed)
     return Trouble(why, "never", billed=billed)
 

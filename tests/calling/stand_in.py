@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        asked = self.server_of._take(body, dict(self.headers))
+        asked = self.server_of._take(body, {name.lower(): value for name, value in self.headers.items()})
         try:
             asked.reply = self.server_of.answer(body, asked.n)
             self.server_of._closing.wait(self.server_of.delay)
