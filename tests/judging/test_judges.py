@@ -1,6 +1,9 @@
 """Rules and ensembles as judges, their summary, and judges from configuration."""
 
+from pathlib import Path
+
 import pytest
+from hydra import compose, initialize_config_dir
 
 from align.judging.consistency import consistency
 from align.judging.ensemble import Ensemble
@@ -8,9 +11,13 @@ from align.judging.files import items_to_judge, write_verdicts
 from align.judging.judged import Judged, verdict_on
 from align.judging.making import make_judge
 from align.judging.measuring import detection
+from align.judging.prompts import ASKED
 from align.judging.rule_judge import RuleJudge
 from align.judging.summary import as_table, summarise
 from align.records import DataError, Question, Response, Verdict, read_records
+from align.run import to_plain
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def question(id="q", category="Context_Dependent", **fields):
@@ -298,6 +305,48 @@ def test_judges_are_made_from_configuration():
 def test_a_configuration_that_makes_no_sense_is_refused(config, why):
     with pytest.raises(ValueError, match=why):
         made(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name", "asks"),
+    [
+        (["judge=rules"], "rules", {"refusal"}),
+        (["judge=paper"], "paper", set(ASKED) - {"correctness"}),
+        (["judge=local", "judge.endpoint.model=vllm/a/b"], "vllm/a/b", set(ASKED)),
+        (
+            ["judge=ensemble", "judge.members.first.endpoint.model=vllm/a/b"],
+            "ensemble",
+            {"refusal", "rationality", "helpfulness"},
+        ),
+        (
+            [
+                "judge=ensemble",
+                "judge@judge.members.third=local",
+                "endpoint@judge.members.third.endpoint=sglang",
+                "judge.members.first.endpoint.model=vllm/a/b",
+                "judge.members.third.endpoint.model=sglang/a/b",
+            ],
+            "ensemble",
+            set(ASKED),
+        ),
+    ],
+)
+def test_the_configurations_that_ship_make_judges(overrides, name, asks):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = to_plain(compose("judge_responses", overrides)["judge"])
+    judge = made(config)
+    assert (judge.name, judge.asks) == (name, asks)
+
+
+def test_the_papers_judge_reads_without_the_image_and_rates_with_it():
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        judge = made(to_plain(compose("judge_responses", ["judge=paper"])["judge"]))
+    asked = {name: (ask.endpoint.model, ask.shown.image) for name, ask in judge.questions.items()}
+    assert asked == {
+        "refusal": ("openai/o3-mini", False),
+        "rationality": ("openai/gpt-4o", True),
+        "helpfulness": ("openai/gpt-4o", True),
+    }
 
 
 def test_each_choice_that_could_change_a_verdict_changes_the_digest():
