@@ -21,7 +21,8 @@ from omegaconf import DictConfig
 from align.data.report import print_summary, progress_bar, say
 from align.data.split import select_split
 from align.data.writers import Composer, Remembered, Teacher, make_teacher
-from align.data.writing import Bounds, questions_to_answer, write_answers
+from align.data.writing import Bounds, write_answers
+from align.data.writing_input import questions_to_answer
 from align.data.writing_judge import why_stopped, without_helpfulness
 from align.data.writing_summary import summarise
 from align.judging.judged import judge_texts
@@ -63,7 +64,7 @@ def main(cfg: DictConfig) -> None:
         )
         writer.print_estimate(questions)
         say(
-        say(f"That is for the first texts; up to {bounds.attempts} a question are asked for, and judged.")
+            say(f"That is for the first texts; up to {bounds.attempts} a question are asked for, and judged.")
         )
         if cfg.dry_run:
             say("dry_run=true: no call was made and nothing was written")

@@ -100,7 +100,7 @@ def test_the_composer_writes_for_all_photographs(tmp_path):
 
 
 def written(request):
-    """What the stand-in for teacher and judge says: drawn by the prompt, so the same prompt gives the same."""
+    """What the stand-in for teacher and judge says: drawn by the prompt, the same for the same prompt."""
     text = text_of(request)
     draw = random.Random(hashlib.sha256(json.dumps(request["messages"]).encode()).hexdigest())
     if "judge" in request["model"]:

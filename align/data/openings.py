@@ -10,15 +10,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 WORDS = 4
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+_APOSTROPHE = re.compile(r"[’‘`´]")
 
 
 def opening(text: str, words: int = WORDS) -> str:
     """The first words, in lower case and without punctuation: `I can't tell, but` -> `i can't tell but`."""
-    found = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", re.sub(r"[’‘`´]", "'", text).lower())
-    return " ".join(found[:words])
+    found = _WORD.finditer(_APOSTROPHE.sub("'", text).lower())
+    return " ".join(match[0] for match in islice(found, words))
 
 
 def diversity(texts: Sequence[str], words: int = WORDS, most: int = 10) -> dict[str, Any]:

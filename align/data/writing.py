@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
+from align.data.admission import Admission
 from align.data.honest_checks import Complaint, faults
 from align.data.honesty import Ask
 from align.data.mix import shuffled
-from align.data.near_copies import near_copies
-from align.data.openings import opening, overused, within_bound
-from align.records import DataError, HonestAnswer, Problem, Question, Record, Verdict
+from align.data.openings import overused
+from align.records import HonestAnswer, Question, Record, Verdict
 
 Kind = Literal["refuse", "answer"]
 
@@ -167,20 +167,27 @@ def write_answers(
     waiting, again = list(cases.values()), list[_Case]()
     counted, stopped, rounds = Counter[str](), None, 0
     begun: list[_Case] = []
+    admission: dict[Kind, Admission] = {
+        kind: Admission(
+            near_copy=bounds.near_copy,
+            opening_share=bounds.opening_share,
+            opening_words=bounds.opening_words,
+        )
+        for kind in get_args(Kind)
+    }
     while waiting or again:
         size = bounds.round_size or len(waiting)
         asked, begun, waiting = again + waiting[:size], begun + waiting[:size], waiting[size:]
-        avoid = {
+        avoid: dict[str, list[str]] = {
             kind: overused(_texts(begun, kind).values(), bounds.opening_share, bounds.opening_words)
-            for kind in ("refuse", "answer")
+            for kind in admission
         }
         told = avoided(rounds, avoid) if avoided else avoid
         written = writer.write([_ask(case, told[case.kind]) for case in asked])
         _take(asked, written, judge, bounds, rounds)
-        # While questions are open the share is of all that were begun; what stays is known at the end only.
-        again = _open(begun, bounds, Counter(case.kind for case in begun))
+        again = _may_try(_admit(begun, admission), bounds)
         if not waiting and not again:
-            again = _open(begun, bounds)
+            again = _may_try(_admit(begun, admission, strict=True), bounds)
         counted.update(c.fault for case in asked for c in (*case.complaints, case.failure) if c is not None)
         rounds += 1
         if progress is not None:
@@ -188,22 +195,29 @@ def write_answers(
         stopped = written.stopped or judge_stopped()
         if stopped:
             break
-    admitted, _ = _admit(begun, bounds)
-    return _finish(questions, cases, admitted, writer, rounds, counted, stopped)
+    without = {case.question.id for case in _admit(begun, admission, strict=True)}
+    accepted = {case.question.id for case in begun} - without
+    return _finish(questions, cases, accepted, writer, rounds, counted, stopped)
 
 
-def _open(begun: Sequence[_Case], bounds: Bounds, totals: Mapping[str, int] | None = None) -> list[_Case]:
-    """Those that have no accepted text and may be asked again; each gets the complaint that keeps it out."""
-    admitted, outside = _admit(begun, bounds, totals)
-    inside = {case.question.id for case in admitted}
+def _may_try(cases: Sequence[_Case], bounds: Bounds) -> list[_Case]:
+    return [case for case in cases if case.failure is None and case.tries < bounds.attempts]
+
+
+def _admit(begun: Sequence[_Case], admission: Mapping[Kind, Admission], strict: bool = False) -> list[_Case]:
+    """The cases that have no accepted text; each gets the complaint that keeps it out.
+
+    While questions are open an opening's share is of all that were begun; what stays is known at the end only
+    (`strict`).
+    """
+    outside: dict[str, Complaint] = {}
+    for kind, rule in admission.items():
+        total = None if strict else sum(case.kind == kind for case in begun)
+        outside |= rule.outside(_texts(begun, kind), total)
     for case in begun:
         if case.question.id in outside and not case.complaints:
             case.complaints = (outside[case.question.id],)
-    return [
-        case
-        for case in begun
-        if case.question.id not in inside and case.failure is None and case.tries < bounds.attempts
-    ]
+    return [case for case in begun if case.passed is None or case.question.id in outside]
 
 
 def _ask(case: _Case, avoid: Sequence[str]) -> Ask:
@@ -274,55 +288,24 @@ def _objections(kind: Kind, verdict: Verdict, bounds: Bounds) -> list[Complaint]
     return []
 
 
-def _admit(
-    cases: Sequence[_Case], bounds: Bounds, totals: Mapping[str, int] | None = None
-) -> tuple[list[_Case], dict[str, Complaint]]:
-    """Those whose texts pass beside each other, the earlier ones first, and why the others do not.
-
-    `totals`, by kind, is what an opening's share is of; None: of what is admitted.
-    """
-    # By rounds: an answer that had its place is not driven out by one that was written later.
-    passed = sorted((case for case in cases if case.passed), key=lambda c: c.passed.round if c.passed else 0)
-    outside: dict[str, Complaint] = {}
-    admitted: list[_Case] = []
-    for kind in ("refuse", "answer"):
-        texts = _texts(passed, kind)
-        for id, (other, alike) in near_copies(texts, bounds.near_copy).items():
-            outside[id] = Complaint(
-                "near-copy",
-                f'it nearly repeats another answer ({alike:.0%} alike): "{texts[other]}"; write it anew in '
-                "other words, about what is special to this image",
-            )
-        left = {id: text for id, text in texts.items() if id not in outside}
-        total = totals[kind] if totals is not None else None
-        kept = within_bound(left, bounds.opening_share, bounds.opening_words, total)
-        for id, text in left.items():
-            if id not in kept:
-                start = opening(text, bounds.opening_words)
-                outside[id] = Complaint(
-                    "opening", f'too many answers begin with "{start}" already: begin in another way'
-                )
-        admitted += [case for case in passed if case.question.id in kept]
-    return admitted, outside
-
-
-def _texts(cases: Sequence[_Case], kind: str) -> dict[str, str]:
-    return {case.question.id: case.passed.text for case in cases if case.passed and case.kind == kind}
+def _texts(cases: Sequence[_Case], kind: Kind) -> dict[str, str]:
+    """The texts that passed, by id, in the order of their rounds: what had its place is not driven out."""
+    passed = [(c.passed.round, c.question.id, c.passed.text) for c in cases if c.passed and c.kind == kind]
+    return {id: text for _, id, text in sorted(passed, key=lambda entry: entry[0])}
 
 
 def _finish(
     questions: Sequence[Question],
     cases: Mapping[str, _Case],
-    admitted: Sequence[_Case],
+    accepted: set[str],
     writer: Writer,
     rounds: int,
     counted: Counter[str],
     stopped: str | None,
 ) -> Writing:
-    inside = {case.question.id for case in admitted}
     answers, left_out = [], []
     for case in (cases[question.id] for question in questions):
-        if case.question.id in inside and case.passed is not None:
+        if case.question.id in accepted and case.passed is not None:
             verdict = case.passed.verdict
             answers.append(
                 HonestAnswer(
@@ -350,36 +333,3 @@ def _finish(
             )
         )
     return Writing(answers, left_out, rounds, counted, stopped)
-
-
-def questions_to_answer(
-    questions: Sequence[Question], kinds: Sequence[str], limit: int | None = None
-) -> list[Question]:
-    """The questions of the wanted kinds, the first `limit` of them.
-
-    Raises:
-        DataError: an id is given twice; an answerable question has no gold answer; a question is of the
-            miniature world, whose exact texts need no writing.
-        ValueError: an unknown kind, or no question of the wanted ones.
-    """
-    unknown = sorted(set(kinds) - set(get_args(Kind)))
-    if unknown or not kinds:
-        raise ValueError(f"kinds must be of {', '.join(get_args(Kind))}, not {list(kinds)}")
-    wanted = [q for q in questions if ("answer" if q.answerable else "refuse") in kinds][:limit]
-    if not wanted:
-        raise ValueError(f"no question of the kinds {', '.join(kinds)} among {len(questions)}")
-    times = Counter(question.id for question in wanted)
-    problems = []
-    for question in wanted:
-        message = None
-        if times[question.id] > 1:
-            message = f"is given twice or more often ({times[question.id]} times)"
-        elif "scene" in question.metadata and "query" in question.metadata:
-            message = "is of the miniature world: build_sft.py and build_pairs.py have exact texts for it"
-        elif question.answerable and not question.answers:
-            message = "is Answerable and has no gold answer in `answers`: give one, or set kinds=[refuse]"
-        if message is not None:
-            problems.append(Problem(file="questions", row_id=question.id, message=f"{question.id} {message}"))
-    if problems:
-        raise DataError(problems)
-    return wanted

@@ -1,6 +1,7 @@
 """Single texts: their openings, near-copies, faults, and the requests that ask for them."""
 
 import math
+import random
 
 import pytest
 
@@ -13,7 +14,7 @@ from align.data.honesty import (
     request_text,
     system_text,
 )
-from align.data.near_copies import near_copies, shingles, similarity
+from align.data.near_copies import NearCopies, near_copies, shingles, similarity
 from align.data.openings import allowed, diversity, opening, overused, within_bound
 from align.records import UNANSWERABLE, Question
 
@@ -114,6 +115,26 @@ def test_near_copies_are_found_as_by_comparing_all_pairs():
         assert set(found) == expected
         assert all(other in kept and alike >= threshold for other, alike in found.values())
     assert len(near_copies(texts, 0.6)) >= 16
+
+
+def test_a_collection_that_changes_finds_what_a_new_one_finds():
+    draw = random.Random(0)
+    words = "the a cup dog stands lies on under red blue table lawn".split(" ")  # noqa: SIM905
+    growing, texts = NearCopies(0.5), {}
+    copies = 0
+    for turn in range(12):
+        for each in range(12):
+            base = draw.choice([*texts.values(), " ".join(draw.choices(words, k=10))])
+            texts[f"{turn}/{each}"] = " ".join(base.split()[:9] + draw.choices(words, k=2))
+        for key in draw.sample(sorted(texts), 3):
+            text = texts.pop(key)  # to the end, as a text that was written anew
+            texts[key] = text if draw.random() < 0.3 else " ".join(draw.choices(words, k=11))
+        for key in draw.sample(sorted(texts), 2):
+            del texts[key]
+        found = growing.among(texts)
+        assert found.keys() == near_copies(texts, 0.5).keys()
+        copies += len(found)
+    assert copies > 50
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 from align.data.openings import opening
 from align.data.writers import Composer, Remembered
-from align.data.writing import Bounds, Written, questions_to_answer, write_answers
+from align.data.writing import Bounds, Written, write_answers
+from align.data.writing_input import questions_to_answer
 from align.data.writing_summary import chance_longer, summarise
 from align.records import DataError, Question, Verdict
 
