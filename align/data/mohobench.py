@@ -26,7 +26,8 @@ from pydantic import ValidationError
 
 from align.data.images import MAX_PIXELS
 from align.data.json_rows import MAX_ROW, iter_rows
-from align.data.reading import ParsedRow, Reading, with_mutual_twins, with_whole_images, without_duplicates
+from align.data.reading import ParsedRow, Reading
+from align.data.row_checks import with_mutual_twins, with_whole_images, without_duplicates
 from align.records import Category, Problem, Question, problems_of, stable_id
 
 CAPTION_FIELDS = (

@@ -13,6 +13,7 @@ from align.data.audit import (
     duplicate_rows,
     image_digests,
     leaks,
+    near_leaks,
     read_held_out,
     read_rows,
     set_unreadable_apart,
@@ -180,3 +181,37 @@ def test_durations_are_said_in_a_unit_that_fits(seconds: float, says: str) -> No
 
 def test_sizes_are_in_binary_units() -> None:
     assert (size(5 * 2**20), size(3 * 2**30)) == ("5 MiB", "3.0 GiB")
+
+
+# --- Near-duplicates of held-out pictures ----------------------------------------------------------------
+
+PHOTOS = Path(__file__).parents[2] / "samples" / "photos" / "images"
+
+
+def test_copies_of_held_out_pictures_are_found_in_training_rows(tmp_path: Path) -> None:
+    for name in ("coffee", "coins", "rocket"):
+        with Image.open(PHOTOS / f"{name}.jpg") as image:
+            image.save(tmp_path / f"{name}.png")
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((200, 150)).save(
+                tmp_path / f"{name}_copy.jpg", quality=50
+            )
+    write_records(
+        tmp_path / "questions.jsonl",
+        [question("q", "coffee.png", "test"), question("r", "coins.png", "train")],
+    )
+    rows = [pair("a", "coffee_copy.jpg"), pair("b", "coins_copy.jpg"), pair("c", "coffee.png")]
+    digests = image_digests({image for row in rows for image in row.images}, tmp_path)
+    held_out = read_held_out(tmp_path / "questions.jsonl", tmp_path, fingerprints=True)
+    (found,) = near_leaks(rows, tmp_path, digests, [held_out], "pairs.jsonl")
+    assert found.row_id == "a", "the very file, row c, is a leak and not a near one"
+    assert "coffee.png (test)" in found.message
+    assert [problem.row_id for problem in leaks(rows, digests, [held_out], "pairs.jsonl")] == ["c"]
+    without = read_held_out(tmp_path / "questions.jsonl", tmp_path)
+    assert near_leaks(rows, tmp_path, digests, [without], "pairs.jsonl") == []
+
+
+def test_a_held_out_picture_that_cannot_be_decoded_is_named(root: Path) -> None:
+    (root / "cut.png").write_bytes((root / "red.png").read_bytes()[:40])
+    write_records(root / "questions.jsonl", [question("q", "cut.png", "test")])
+    (problem,) = read_held_out(root / "questions.jsonl", root, fingerprints=True).missing
+    assert "corrupt image 'cut.png'" in problem.message

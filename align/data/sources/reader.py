@@ -8,14 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from align.data.images import MAX_PIXELS
-from align.data.reading import (
-    PairRow,
-    ParsedRow,
-    Reading,
-    with_mutual_twins,
-    with_whole_images,
-    without_duplicates,
-)
+from align.data.reading import PairRow, ParsedRow, Reading
+from align.data.row_checks import with_mutual_twins, with_whole_images, without_duplicates
 from align.data.sources.base import Draft, Source
 from align.data.sources.cells import Cells, bare_name
 from align.data.sources.store import BadBytes, ImageStore
@@ -54,6 +48,7 @@ def read_source(
     questions: list[ParsedRow] = []
     pairs: list[PairRow] = []
     link_of: dict[int, str | None] = {}
+    spanning = 0
     for path in paths:
         reading.begin_file(path)
         for row in source.rows(path):
@@ -63,6 +58,8 @@ def read_source(
                 reading.reject_as(number, row.value)
                 continue
             reading.fields.update(row.value.keys())
+            if str(path).lower().endswith((".csv", ".tsv")):
+                spanning += any("\n" in cell for cell in row.value.values() if isinstance(cell, str))
             cells = Cells(row.value, _rejecter(reading, number, row.line))
             for draft in source.drafts(cells):
                 record = _record(source, draft, reading, number, row.line, store)
@@ -91,6 +88,11 @@ def read_source(
     ]
     reading.questions = with_mutual_twins(reading, without_duplicates(reading, questions))
     reading.pairs = _without_repeated_pairs(reading, pairs)
+    if spanning:
+        reading.notes.append(
+            f"{spanning} row(s) have line breaks inside a cell; if that is not meant, a stray quotation mark "
+            "may have joined lines"
+        )
     if store.written:
         reading.notes.append(f"{store.written} picture(s) from the rows were written to {images}")
     if reading.unknown_fields:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -35,35 +35,45 @@ class Table(Source):
     """`map` and `categories` as above. `rows_key` is where the rows are in a JSON file that is one object."""
 
     name: str = "table"
-    map: Mapping[str, Any] = field(default_factory=dict)
-    categories: Mapping[str, str] = field(default_factory=dict)
+    map: Mapping[str, Any] | None = None
+    categories: Mapping[str, str] | None = None
     answers_separator: str | None = None
     encoding: str = "utf-8"
     rows_key: str | None = None
 
     def __post_init__(self) -> None:
-        wrong = [name for name in self.map if name not in FIELDS]
+        wrong = [name for name in self.mapping if name not in FIELDS]
         if wrong:
             near = difflib.get_close_matches(wrong[0], FIELDS, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"source.map: unknown field {wrong[0]!r}{hint}: expected {', '.join(FIELDS)}")
-        lacking = [name for name in NEEDED if name not in self.map]
+        lacking = [name for name in NEEDED if name not in self.mapping]
         if lacking:
             raise ValueError(
-                f"source.map has no {', '.join(lacking)}: give the column, source.map.{lacking[0]}=COLUMN, "
-                f"or a constant, 'source.map.{lacking[0]}={{constant: ...}}'"
+                f"source.map has no {', '.join(lacking)}: give each of them a column or a constant, as in "
+                "'source.map={image: COLUMN, question: COLUMN, category: {constant: Answerable}}'"
             )
-        for name, where in self.map.items():
+        for name, where in self.mapping.items():
             if not isinstance(where, str) and not (isinstance(where, Mapping) and set(where) == {"constant"}):
                 raise ValueError(f"source.map.{name}: expected a column or {{constant: ...}}, not {where!r}")
-        bad = {label: ours for label, ours in self.categories.items() if ours not in get_args(Category)}
+        bad = {label: ours for label, ours in self.labels.items() if ours not in get_args(Category)}
         if bad:
             raise ValueError(f"source.categories: {bad}: expected one of {', '.join(get_args(Category))}")
 
     @property
+    def mapping(self) -> Mapping[str, Any]:
+        """`map`, empty where none is given."""
+        return self.map or {}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """`categories`, empty where none are given."""
+        return self.categories or {}
+
+    @property
     def columns(self) -> dict[str, str]:
         """Field to column, without the constants."""
-        return {name: where for name, where in self.map.items() if isinstance(where, str)}
+        return {name: where for name, where in self.mapping.items() if isinstance(where, str)}
 
     def rows(self, path: str | Path) -> Iterator[Row]:
         found = iter_input(
@@ -99,7 +109,7 @@ class Table(Source):
     def drafts(self, cells: Cells) -> Sequence[Draft]:
         columns = self.columns
         said: dict[str, Any] = {
-            name: where["constant"] for name, where in self.map.items() if not isinstance(where, str)
+            name: where["constant"] for name, where in self.mapping.items() if not isinstance(where, str)
         }
         for name, column in columns.items():
             if name == "image":
@@ -127,9 +137,9 @@ class Table(Source):
         label = constant if column is None else cells.text(column)
         if label is None:
             return None
-        found = read_category(self.categories.get(label, label)) if isinstance(label, str) else None
+        found = read_category(self.labels.get(label, label)) if isinstance(label, str) else None
         if found is None:
-            choices = [*self.categories, *get_args(Category)]
+            choices = [*self.labels, *get_args(Category)]
             near = difflib.get_close_matches(str(label), choices, n=1)
             cells.bad(
                 column or "category",

@@ -13,7 +13,7 @@ names are taken: `question`; `image`, `image_name`, `file_name`, `image_path`, o
     object masking          Context_Dependent     what is asked for is covered
     copy-move               Vague_Description     what is asked for is there twice
 
-A kind that is not listed is a problem of its row, not a guess: add it to source.categories.
+A kind that is not listed is a problem of its row, not a guess: add +source.categories.KIND=CATEGORY.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _answers(cells: Cells) -> tuple[str, ...]:
     name = cells.first("answers", "answer", "multiple_choice_answer")
     value = cells.values[name] if name else None
     items = value if isinstance(value, list) else [value]
-    texts = [item.get("answer") if isinstance(item, dict) else item for item in items]
+    texts: list[Any] = [item.get("answer") if isinstance(item, dict) else item for item in items]
     if not all(isinstance(text, str) and text.strip() for text in texts):
         cells.bad(name or "answers", f"an answerable question needs its answers, found {value!r:.80}")
         return ()

@@ -105,7 +105,7 @@ class VQAv2(Source):
             cells.bad("answers", "is missing" + hint)
             return ()
         given = cells.values[name]
-        texts = (
+        texts: list[Any] = (
             [a.get("answer") if isinstance(a, dict) else a for a in given] if isinstance(given, list) else []
         )
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
