@@ -21,14 +21,14 @@ from omegaconf import DictConfig
 from align.data.card import Origin, card_section, write_card
 from align.data.export import export, require_forms
 from align.data.held_out import OtherSplits, training_questions
-from align.data.judge import correct, refused
+from align.data.judge import correct, from_verdicts, refused
 from align.data.ledger import Ledger
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
 from align.data.policies import Policy
 from align.data.report import print_summary, progress_bar, say
 from align.data.retain import as_pairs, read_retain, usable_retain
-from align.data.verdicts import ByVerdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -59,18 +59,21 @@ def main(cfg: DictConfig) -> None:
     answers = read_records(cfg.answers, HonestAnswer) if cfg.answers else None
     retain = {}
     if cfg.retain:
-        rows = as_pairs(read_retain(cfg.retain), cfg.retain)
-        retain = usable_retain(rows, others, mix.per_question, ledger)
-    judge = ByVerdicts(read_records(cfg.verdicts, Verdict), cfg.judge) if cfg.verdicts else None
-    if judge is not None:
-        judge.account(responses, ledger)
+        general = as_pairs(read_retain(cfg.retain), cfg.retain)
+        retain = usable_retain(general, others, mix.per_question, ledger)
+    verdicts = None
+    if cfg.verdicts:
+        rows = read_records(cfg.verdicts, Verdict)
+        verdicts = from_verdicts(rows, responses, judge=cfg.judge)
+        account_for_verdicts(rows, responses, verdicts.judge, ledger)
+    # Without verdicts only the miniature world's answers can be graded, so nobody is asked needlessly.
+    grade = verdicts.correct if verdicts else correct if cfg.own_wrong > 0 else None
 
     pairs, summary = build_pairs(
         questions,
         responses,
-        refused=refused,
-        correct=correct,
-        judge=judge,
+        refused=verdicts.refused if verdicts else refused,
+        correct=grade,
         answers=answers,
         retain=retain,
         policy=policy,
@@ -89,7 +92,7 @@ def main(cfg: DictConfig) -> None:
     origin = Origin(
         questions={question.id: question for question in questions},
         licenses=config["licenses"],
-        judge=judge_name(questions, judge),
+        judge=judge_name(questions, verdicts),
         answers=answers or (),
         inputs=inputs,
         command=shlex.join(["python", *sys.argv]),

@@ -18,14 +18,14 @@ from omegaconf import DictConfig
 from align.data.card import Origin, card_section, write_card
 from align.data.export import export, require_forms
 from align.data.held_out import OtherSplits, training_questions
-from align.data.judge import refused
+from align.data.judge import from_verdicts, refused
 from align.data.ledger import Ledger
 from align.data.mix import Mix
 from align.data.report import print_summary, say
 from align.data.responses import hardness_of
 from align.data.retain import as_sft, read_retain, usable_retain
 from align.data.sft import build_sft
-from align.data.verdicts import ByText, ByVerdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -62,9 +62,15 @@ def main(cfg: DictConfig) -> None:
     if cfg.responses:
         responses = read_records(cfg.responses, Response)
         if cfg.verdicts:
-            verdicts = ByVerdicts(read_records(cfg.verdicts, Verdict), cfg.judge)
-            verdicts.account(responses, ledger)
-        hardness = hardness_of(questions, responses, verdicts or ByText(refused))
+            judged = read_records(cfg.verdicts, Verdict)
+            verdicts = from_verdicts(judged, responses, judge=cfg.judge)
+            account_for_verdicts(judged, responses, verdicts.judge, ledger)
+        hardness = hardness_of(
+            questions,
+            responses,
+            verdicts.refused if verdicts else refused,
+            verdicts.correct if verdicts else None,
+        )
 
     rows, summary = build_sft(
         questions,

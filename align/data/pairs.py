@@ -13,12 +13,12 @@ from typing import Any
 
 from align.data.candidates import SAME, Candidate, CandidateMaker
 from align.data.chosen import ENOUGH, ChosenSides
+from align.data.judge import Say
 from align.data.ledger import Ledger
 from align.data.lengths import Bounded, bounded_choice, length_bias
 from align.data.mix import BEYOND, Mix, choose, summary_of
 from align.data.policies import Policy, hardness
 from align.data.responses import SortedResponses, sort_responses
-from align.data.verdicts import ByText, Judge, ResponseJudge
 from align.records import DataError, HonestAnswer, Pair, Problem, Question, Response
 
 LENGTH = "set aside for max_length_auc"
@@ -28,9 +28,8 @@ def build_pairs(
     questions: Sequence[Question],
     responses: Sequence[Response],
     *,
-    refused: Judge | None = None,
-    correct: Judge | None = None,
-    judge: ResponseJudge | None = None,
+    refused: Say,
+    correct: Say | None = None,
     answers: Sequence[HonestAnswer] | None = None,
     retain: Mapping[str, Pair] | None = None,
     policy: Policy | None = None,
@@ -44,9 +43,9 @@ def build_pairs(
         questions: of the training split. Answerable ones need gold answers.
         responses: of any questions. One that failed (`error`), or that can't be judged, is never data; it is
             counted.
-        refused: whether a text is a refusal of a question.
-        correct: whether an answer is right; needed for `policy.own_wrong` only.
-        judge: in place of the two, what looks at responses (`align.data.verdicts.ByVerdicts`).
+        refused: whether a response is a refusal (`align.data.judge`).
+        correct: whether an answer is right, needed for `policy.own_wrong`. A wrong answer makes its question
+            harder.
         answers: chosen sides; None composes them.
         retain: general preference pairs by their key in the ledger (`align.data.retain`).
         policy: which rejected sides are taken.
@@ -65,14 +64,8 @@ def build_pairs(
             that can't be reached.
     """
     mix, policy, ledger = mix or Mix(), policy or Policy(), ledger or Ledger()
-    if judge is None:
-        if refused is None:
-            raise ValueError("give `refused` or `judge`: which responses are refusals must be known")
-        judge = ByText(refused, correct if policy.own_wrong > 0 else None)
-    if policy.own_wrong > 0 and not judge.tells_correct:
-        raise ValueError(
-            "own_wrong needs to know which answers are right: give `correct`, or verdicts that have `correct`"
-        )
+    if policy.own_wrong > 0 and correct is None:
+        raise ValueError("own_wrong needs `correct`, which says whether an answer is right")
     require_retain(mix, bool(retain))
     refuse_test_questions(questions)
     by_id = {question.id: question for question in questions}
@@ -80,7 +73,8 @@ def build_pairs(
     said = sort_responses(
         by_id,
         responses,
-        judge=judge,
+        refused=refused,
+        correct=correct,
         policy=policy,
         ledger=ledger,
     )
@@ -88,6 +82,11 @@ def build_pairs(
         raise ValueError(
             "own_wrong needs the model's responses to answerable questions, and there is none: "
             "sample them (data_prep/sample_responses.py with answerable=true), or set own_wrong=0"
+        )
+    if policy.own_wrong > 0 and not said.graded:
+        raise ValueError(
+            "own_wrong needs to know which answers are right, and it is known of none: have them judged with "
+            "`correct`, or set own_wrong=0"
         )
     sides = ChosenSides(by_id, answers, policy.missing_answers, ledger)
     maker = CandidateMaker(said, sides, policy, mix, seed)

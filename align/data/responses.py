@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from align.data.judge import Say
 from align.data.ledger import Ledger
 from align.data.policies import Policy, by_turns, hardness, owner_of
-from align.data.verdicts import ResponseJudge
 from align.records import Question, Response
 
 
@@ -67,13 +67,15 @@ class SortedResponses:
     declined: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     dishonest: dict[str, tuple[int, int]] = field(default_factory=dict)
+    graded: int = 0  # answers of which it is known whether they are right
 
 
 def sort_responses(
     questions: Mapping[str, Question],
     responses: Sequence[Response],
     *,
-    judge: ResponseJudge,
+    refused: Say,
+    correct: Say | None,
     policy: Policy,
     ledger: Ledger,
 ) -> SortedResponses:
@@ -92,7 +94,7 @@ def sort_responses(
     result.counts["given"] = len(rows)
     for response, key in rows:
         question = questions.get(response.question_id)
-        reason = _place(question, response, key, result, judge, own(response), policy)
+        reason = _place(question, response, key, result, refused, correct, own(response), policy)
         if reason is not None:
             ledger.leave_out("responses", key, reason)
     return result
@@ -103,7 +105,8 @@ def _place(
     response: Response,
     key: str,
     result: SortedResponses,
-    judge: ResponseJudge,
+    refused: Say,
+    correct: Say | None,
     own: bool,
     policy: Policy,
 ) -> str | None:
@@ -118,13 +121,15 @@ def _place(
     if not response.text.strip():
         result.counts["empty"] += 1
         return "empty"
-    declined = judge.refused(question, response)
+    text = response.text.strip()
+    declined = refused(question, text)
     if declined is None:
         result.counts["undecided"] += 1
         return "undecided whether it is a refusal"
     result.counts["refusals" if declined else "answers"] += 1
-    text = response.text.strip()
-    wrong = question.answerable and not declined and judge.correct(question, response) is False
+    right = correct(question, text) if correct is not None and question.answerable and not declined else None
+    result.graded += right is not None
+    wrong = right is False
     dishonest = declined or wrong if question.answerable else not declined
     bad, total = result.dishonest.get(question.id, (0, 0))
     result.dishonest[question.id] = (bad + dishonest, total + 1)
@@ -143,7 +148,7 @@ def _place(
 
 
 def hardness_of(
-    questions: Sequence[Question], responses: Sequence[Response], judge: ResponseJudge
+    questions: Sequence[Question], responses: Sequence[Response], refused: Say, correct: Say | None = None
 ) -> dict[str, float]:
     """How hard each question is (`align.data.policies.hardness`)."""
     by_id = {question.id: question for question in questions}
@@ -152,9 +157,15 @@ def hardness_of(
         question = by_id.get(response.question_id)
         if question is None or not (response.text or "").strip():
             continue
-        declined = judge.refused(question, response)
+        text = (response.text or "").strip()
+        declined = refused(question, text)
         if declined is not None:
-            wrong = question.answerable and judge.correct(question, response) is False
+            wrong = (
+                correct is not None
+                and question.answerable
+                and not declined
+                and correct(question, text) is False
+            )
             bad, total = counts.get(question.id, (0, 0))
             counts[question.id] = (bad + (wrong or declined == question.answerable), total + 1)
     return hardness(counts)

@@ -150,7 +150,7 @@ def test_own_wrong_answers_by_share():
     assert sum(p.rejected == "Wrong." for p in pairs) == 200
     pairs, _ = build_pairs(questions, responses, **settings)
     assert not any(p.rejected == "Wrong." for p in pairs)
-    with pytest.raises(ValueError, match="needs to know which answers"):
+    with pytest.raises(ValueError, match="own_wrong needs `correct`"):
         build_pairs(questions, responses, refused=refused, policy=Policy(own_wrong=0.5))
     with pytest.raises(ValueError, match="responses to answerable questions, and there is none"):
         build_pairs(questions, [], policy=Policy(own_wrong=0.5), **settings)
@@ -159,17 +159,18 @@ def test_own_wrong_answers_by_share():
 
 
 def test_answers_that_are_not_known_to_be_wrong_are_never_rejected():
-    question = photo("a", "Answerable")
-    mix = Mix(ratio={"answer": 1})
-    (pair,), _ = build_pairs(
-        [question],
-        [said(question, "Dunno.")],
+    questions = [photo("a", "Answerable"), photo("b", "Answerable")]
+    pairs, _ = build_pairs(
+        questions,
+        [said(questions[0], "Dunno."), said(questions[1], "Wrong.")],
         refused=refused,
-        correct=lambda q, t: None,
+        correct=lambda q, t: {"Wrong.": False}.get(t),
         policy=Policy(own_wrong=1.0),
-        mix=mix,
+        mix=Mix(ratio={"answer": 1}),
     )
-    assert pair.rejected != "Dunno."
+    rejected = {pair.question_id: pair.rejected for pair in pairs}
+    assert rejected["b"] == "Wrong."
+    assert rejected["a"] != "Dunno."
 
 
 def test_test_questions_are_refused():

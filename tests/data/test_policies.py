@@ -4,15 +4,15 @@ import random
 
 import pytest
 
+from align.data.judge import from_verdicts
 from align.data.ledger import Ledger
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
 from align.data.policies import Policy, at_random, by_turns, hardness, nearest
 from align.data.responses import hardness_of
 from align.data.sft import build_sft
-from align.data.verdicts import ByText, ByVerdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name
 from align.records import (
-    DataError,
     HonestAnswer,
     Pair,
     Question,
@@ -210,7 +210,7 @@ def test_hardness_is_laplaces_rule():
 def test_a_refusal_is_what_makes_an_answerable_question_hard():
     asked = [question(f"a{i}", "Answerable") for i in range(4)]
     responses = [said(q, "A dog.") for q in asked[:3]] + [said(asked[3], "I can't say.")]
-    hard = hardness_of(asked, responses, ByText(refused))
+    hard = hardness_of(asked, responses, refused)
     assert max(hard, key=hard.get) == "a3"
     rows, _ = build_sft(asked, hardness=hard, mix=Mix(ratio={"answer": 1}, total=1))
     assert [row.question_id for row in rows] == ["a3"]
@@ -382,11 +382,17 @@ def verdict(about, refused_, index=0, judge="j", **changes):
     )
 
 
+def by(verdicts, responses, judge=None):
+    """The builders' two questions, answered by verdicts."""
+    found = from_verdicts(verdicts, responses, judge=judge)
+    return {"refused": found.refused, "correct": found.correct}
+
+
 def test_verdicts_overrule_the_rules():
     asked = [question(name) for name in "abcd"]
     responses = [said(q, "I can't tell.") for q in asked[:1]] + [said(q, "Made up.") for q in asked[1:]]
     verdicts = [verdict(asked[0], False), verdict(asked[1], True), verdict(asked[2], None)]
-    pairs, summary = build_pairs(asked, responses, judge=ByVerdicts(verdicts), mix=REFUSE)
+    pairs, summary = build_pairs(asked, responses, mix=REFUSE, **by(verdicts, responses))
     assert [pair.question_id for pair in pairs] == ["a"]
     assert summary["inputs"]["questions"] == {
         "given": 4,
@@ -394,41 +400,7 @@ def test_verdicts_overrule_the_rules():
         "every response failed, was empty or undecided": 2,
         "the model refuses it already": 1,
     }
-    hard = hardness_of(asked, responses, ByVerdicts(verdicts))
-    assert set(hard) == {"a", "b"}
-
-
-def test_verdicts_of_several_judges_need_a_name():
-    asked = question("a")
-    verdicts = [verdict(asked, True, judge="j"), verdict(asked, False, judge="k")]
-    with pytest.raises(ValueError, match=r"2 judges: j, k. Name one with judge="):
-        ByVerdicts(verdicts)
-    assert ByVerdicts(verdicts, "k").refused(asked, said(asked, "x")) is False
-    with pytest.raises(ValueError, match="no verdict of judge=z: there are of j, k"):
-        ByVerdicts(verdicts, "z")
-    same_name = [
-        verdict(asked, value, judge_digest=digest) for value, digest in ((True, "d1"), (False, "d2"))
-    ]
-    with pytest.raises(ValueError, match=r"2 judges: j \(d1\), j \(d2\)"):
-        ByVerdicts(same_name, "j")
-    assert ByVerdicts(same_name, "d2").refused(asked, said(asked, "x")) is False
-    with pytest.raises(DataError, match="verdicts of j on sample 0 of mine that differ"):
-        ByVerdicts([verdicts[0], verdict(asked, False)]).refused(asked, said(asked, "x"))
-    assert judge_name([asked], ByVerdicts(verdicts, "k")) == "k"
-    assert judge_name([asked], None).startswith("rules")
-
-
-def test_a_verdict_counts_for_the_text_and_the_weights_that_were_judged():
-    asked = question("a")
-    old, new = digest_of_text("Old."), digest_of_text("New.")
-    judge = ByVerdicts([verdict(asked, True, text_digest=old), verdict(asked, False, text_digest=new)])
-    assert judge.refused(asked, said(asked, " Old. ")) is True
-    assert judge.refused(asked, said(asked, "New.")) is False
-    assert judge.refused(asked, said(asked, "Newer.")) is None
-    judge = ByVerdicts([verdict(asked, True, model_digest="aaa")])
-    assert judge.refused(asked, said(asked, "x", digest="aaa")) is True
-    assert judge.refused(asked, said(asked, "x", digest="bbb")) is None
-    assert judge.refused(asked, said(asked, "x")) is True
+    assert set(hardness_of(asked, responses, **by(verdicts, responses))) == {"a", "b"}
 
 
 def test_verdicts_that_were_not_looked_up_are_counted():
@@ -438,16 +410,20 @@ def test_verdicts_that_were_not_looked_up_are_counted():
         verdict(asked, True, index=5),
         verdict(asked, True, judge="k"),
         verdict(asked, True, text_digest="0123"),
+        verdict(asked, True, model_digest="other"),
+        verdict(asked, True, text_digest=digest_of_text(" x "), model_digest="aaa"),
     ]
     ledger = Ledger()
-    ByVerdicts(verdicts, "j").account([said(asked, "x")], ledger)
+    account_for_verdicts(verdicts, [said(asked, "x", digest="aaa")], "j", ledger)
     assert ledger.counts()["verdicts"] == {
-        "given": 4,
-        "used": 1,
+        "given": 6,
+        "used": 2,
         "no such response": 1,
         "of another judge than judge=j": 1,
-        "on another text or model than the response's": 1,
+        "on another text or other weights than the response's": 2,
     }
+    assert judge_name([asked], from_verdicts(verdicts, [], judge="k")) == "k"
+    assert judge_name([asked], None).startswith("rules")
 
 
 def test_own_wrong_answers_by_verdicts():
@@ -455,26 +431,18 @@ def test_own_wrong_answers_by_verdicts():
     asked = [question(name, "Answerable") for name in "abc"]
     responses = [said(q, f"A cat, {q.id}.") for q in asked]
     verdicts = [verdict(q, False, correct=value) for q, value in zip(asked, (False, True, None), strict=True)]
-    settings = {"judge": ByVerdicts(verdicts), "mix": Mix(ratio={"answer": 1})}
+    settings = by(verdicts, responses) | {"mix": Mix(ratio={"answer": 1})}
     pairs, summary = build_pairs(asked, responses, policy=Policy(own_wrong=1.0), **settings)
-    assert {p.question_id: p.rejected_source for p in pairs} == {
-        "a": "own:mine",
-        "b": "composer",
-        "c": "composer",
-    }
+    sources = {p.question_id: p.rejected_source for p in pairs}
+    assert sources == {"a": "own:mine", "b": "composer", "c": "composer"}
     assert summary["inputs"]["responses"] == {"given": 3, "used": 1, "honest: an answer": 2}
     pairs, summary = build_pairs(asked, responses, **settings)
     assert summary["inputs"]["responses"]["a wrong answer, and own_wrong is 0"] == 1
-    hard = hardness_of(asked, responses, ByVerdicts(verdicts))
+    hard = hardness_of(asked, responses, **by(verdicts, responses))
     assert hard["a"] > hard["b"] == hard["c"]
-    with pytest.raises(ValueError, match="verdicts that have `correct`"):
-        build_pairs(
-            asked,
-            responses,
-            judge=ByVerdicts([verdict(asked[0], False)]),
-            policy=Policy(own_wrong=1.0),
-            mix=Mix(ratio={"answer": 1}),
-        )
+    unknown = by([verdict(q, False) for q in asked], responses) | {"mix": Mix(ratio={"answer": 1})}
+    with pytest.raises(ValueError, match="it is known of none"):
+        build_pairs(asked, responses, policy=Policy(own_wrong=1.0), **unknown)
 
 
 def general(name):
