@@ -86,7 +86,7 @@ def check_text(question: Question, guides: Guides) -> tuple[str, Fenced]:
         parts.append(f"Its author gives this reason why the image cannot answer it:\n{reason.text}")
     parts.append(
         "Judge two things. `answerable`: does the image answer the question beyond doubt, as it stands? "
-        "Correcting a question is not answering it. `fits`: is the question of the kind that is defined above, "
+        "Correcting it is not answering it. `fits`: is the question of the kind that is defined above, "
         "and does the reason, where one is given, hold for this image?\n"
         "Reply with one JSON object and nothing after it:\n"
         f'{{"id": "{quoted.tag}", "reason": "<one or two sentences>", "answerable": <true or false>, '

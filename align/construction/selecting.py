@@ -38,7 +38,7 @@ def length_stage(questions: Sequence[Question], rules: Rules) -> Kept:
 
 
 def duplicates_stage(
-    questions: Sequence[Question], *, same_image: float = 0.6, other_image: float = 0.7, seed: int = 0
+    questions: Sequence[Question], *, same_image: float = 0.6, other_image: float = 0.5, seed: int = 0
 ) -> Kept:
     """Of questions that nearly repeat each other keep one.
 
