@@ -116,7 +116,7 @@ VOICES = (
     "Use one long sentence and one short one.",
     "Write matter-of-factly.",
     "Write warmly.",
-    "Write as to a child of ten.",
+    "Use simple words.",
     "Write as to a colleague.",
 )
 LENGTHS = (0.28, 0.72)

@@ -9,7 +9,9 @@ from align.data.openings import opening
 from align.data.writers import Composer, Remembered
 from align.data.writing import Bounds, Written, write_answers
 from align.data.writing_input import questions_to_answer
+from align.data.writing_judge import why_stopped, without_helpfulness
 from align.data.writing_summary import chance_longer, summarise
+from align.judging.making import make_judge
 from align.records import DataError, Question, Verdict
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -370,3 +372,50 @@ def _ask(q, **changes):
 def test_bounds_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Bounds(**wrong)
+
+
+def test_a_judge_that_can_not_go_on_stops_the_run():
+    teacher = Teacher(lambda ask: plain(int(ask.question.id[1:])))
+    questions = [question(n) for n in range(100, 130)]
+    stops = iter([None, "the judge: budget reached"])
+    writing = write_answers(
+        questions, teacher, judge, Bounds(round_size=10), judge_stopped=lambda: next(stops)
+    )
+    assert len(teacher.rounds) == 2
+    assert writing.stopped == "the judge: budget reached"
+    assert Counter(row.fault for row in writing.left_out)["not asked"] == 10
+
+
+def test_an_answer_that_the_judge_finds_wrong_is_written_anew():
+    def strict(items):
+        return [
+            v if v.refused else v.model_copy(update={"correct": "all over" in text})
+            for v, (_, text) in zip(judge(items), items, strict=True)
+        ]
+
+    said = ["It is color7 and color8 too.", "The thing is color7 all over."]
+    writing = write_answers([question(7, "Answerable")], Teacher(lambda ask: said[ask.attempt]), strict)
+    assert [a.text for a in writing.answers] == said[1:]
+    assert writing.faults == {"judged wrong": 1}
+
+
+def test_a_refusal_without_its_mark_fails_only_where_the_judge_says_so():
+    def unmarked(error):
+        return lambda items: [
+            Verdict(question_id=q.id, model="t", judge="j", refused=True, error=error) for q, _ in items
+        ]
+
+    teacher = Teacher(lambda ask: plain(1))
+    assert len(write_answers([question(1)], teacher, unmarked(None)).answers) == 1
+    writing = write_answers([question(1)], teacher, unmarked("rationality: no reply"))
+    assert [row.fault for row in writing.left_out] == ["judge failed"]
+    assert "no reply" in writing.left_out[0].why
+
+
+def test_helpfulness_is_not_asked_of_any_judge():
+    model = {"kind": "model", "asks": {"refusal": {"image": False}, "helpfulness": {"image": True}}}
+    plain_config = without_helpfulness({"kind": "ensemble", "members": {"a": model, "b": {"kind": "rules"}}})
+    assert plain_config["members"]["a"]["asks"] == {"refusal": {"image": False}, "helpfulness": None}
+    assert plain_config["members"]["b"] == {"kind": "rules"}
+    assert model["asks"]["helpfulness"] == {"image": True}
+    assert why_stopped(make_judge({"kind": "rules"}, root=".", journal=".")) is None
