@@ -1,0 +1,119 @@
+"""Programs of data_prep/ run in processes that have imported everything beforehand.
+
+A child is forked for each run from a process that holds the imports (seconds), so that a test can start, and
+kill, a program many times. What runs in the child is the program's file as it is, as `__main__`, in a
+process of its own with its own arguments, folder and output.
+
+    with WarmPrograms() as warm:
+        run = warm.start("sample_responses.py", ["limit=3"], folder)
+        run.kill()          # or run.interrupt()
+        assert run.wait() == -9
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+class WarmPrograms:
+    def __enter__(self) -> WarmPrograms:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self._answer() == "warm"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+    def start(self, program: str, arguments: list[str], folder: Path) -> Run:
+        """One at a time: wait for it before the next is started."""
+        job = {"program": str(ROOT / "data_prep" / program), "arguments": arguments, "folder": str(folder)}
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return Run(self, int(self._answer()), folder / "output.txt")
+
+    def _answer(self) -> str:
+        return self._process.stdout.readline().strip()
+
+
+@dataclass
+class Run:
+    warm: WarmPrograms
+    pid: int
+    output: Path
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def interrupt(self) -> None:
+        os.kill(self.pid, signal.SIGINT)
+
+    def wait(self) -> int:
+        """The exit status, or minus the signal that ended it."""
+        return int(self.warm._answer())
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _be_the_program(**job)
+        print(pid, flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _be_the_program(program: str, arguments: list[str], folder: str) -> None:
+    os.chdir(folder)
+    output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, output), (2, output)):
+        os.dup2(source, target)
+    sys.argv = [program, *arguments]
+    code = 0
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    # What the programs would import, and the providers' clients with them.
+    for name in (
+        "align.calling.program",
+        "align.data.endpoint_sampling",
+        "align.data.report",
+        "align.run",
+        "hydra.core.hydra_config",
+        "inspect_ai.model._providers.openai_compatible",
+        "torch",
+    ):
+        importlib.import_module(name)
+    print("warm", flush=True)
+    _serve()
