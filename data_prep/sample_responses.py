@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
     title = f"{len(questions)} questions, {cfg.sampling.samples} sample(s) each"
 
     if cfg.get("endpoint") is None:
-        refuse_overrides(["journal", "estimate_only"], "it is for a model behind an endpoint")
+        refuse_overrides(["journal", "estimate_only", "show_image"], "it is for a model behind an endpoint")
         from align.data.sampling import sample_responses  # imports torch
         from align.models.loading import load_model
 
@@ -55,7 +55,7 @@ def main(cfg: DictConfig) -> None:
         )
         endpoint, s = Endpoint(**cfg.endpoint), cfg.sampling
         decoding = Decode(s.max_new_tokens, s.temperature, s.top_p)
-        calls = calls_for(questions, cfg.root, s.samples, decoding)
+        calls = calls_for(questions, cfg.root, s.samples, decoding, show_image=cfg.show_image)
         print_estimate(estimate_calls(calls, endpoint, decoding, Path(cfg.journal), seed=s.seed), endpoint)
         if cfg.estimate_only:
             return

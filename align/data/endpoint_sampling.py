@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from align.calling.call import Call, Decode
 from align.calling.digests import model_digest
@@ -15,18 +16,28 @@ from align.records import DataError, Problem, Question, Response, read_records, 
 
 
 def calls_for(
-    questions: Sequence[Question], data_root: str | Path, samples: int, decoding: Decode
+    questions: Sequence[Question],
+    data_root: str | Path,
+    samples: int,
+    decoding: Decode,
+    *,
+    show_image: bool = True,
 ) -> list[Call]:
     """The first sample of every question, then the second of every one, and so on; keys "<question id>/<k>".
 
-    Raises `ValueError` where all samples of a question would be the same, and `DataError` for a test question
-    or an image that is not under `data_root`.
+    `show_image` false: the question alone. Raises `ValueError` where all samples of a question would be the
+    same, and `DataError` for a test question or an image that is not under `data_root`.
     """
     check_samples(samples, decoding.temperature)
     refuse_test_questions(questions)
-    check_images(questions, data_root)
+    if show_image:
+        check_images(questions, data_root)
     return [
-        Call(f"{question.id}/{k}", question.question, (resolve_image(question.image, data_root),))
+        Call(
+            f"{question.id}/{k}",
+            question.question,
+            (resolve_image(question.image, data_root),) if show_image else (),
+        )
         for k in range(samples)
         for question in questions
     ]
@@ -48,12 +59,14 @@ def sample_from_endpoint(
     Ctrl-C ended it; until then everything is in the journal. A failed call is a row with `error`.
     """
     report = run_calls(calls, endpoint, decoding, Path(journal), seed=seed, progress=progress)
-    settings = {
+    settings: dict[str, Any] = {
         "temperature": decoding.temperature,
         "top_p": decoding.top_p,
         "max_new_tokens": decoding.max_new_tokens,
         "seed": seed,
     }
+    if not all(call.images for call in calls):
+        settings["show_image"] = False  # or they could not be told from answers to the picture
     digest = model_digest(endpoint)
     rows = []
     for key, outcome in report.outcomes.items():

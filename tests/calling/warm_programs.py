@@ -27,8 +27,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class WarmPrograms:
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self._environment = environment or {}
+
     def __enter__(self) -> WarmPrograms:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        settings = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | settings | self._environment
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`data_prep/sample_responses.py` is killed at random points: nothing is lost, doubled, or paid twice."""
+"""`data_prep/sample_responses.py` against an endpoint, as a user runs it and as a power cut ends it."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from stand_in import Fault, text_of
+from stand_in import Fault, images_of, text_of
 from warm_programs import WarmPrograms
 
 from align.calling.digests import request_seed
@@ -17,13 +17,14 @@ from align.records import Question, Response, read_records, write_records
 pytestmark = pytest.mark.program
 
 PHOTOS = Path(__file__).parents[2] / "samples" / "photos" / "images"
+KEY = "sk-never-to-be-written-down"
 KILLS = 20
 QUESTIONS, SAMPLES, CONNECTIONS = 40, 3, 4
 
 
 @pytest.fixture(scope="module")
 def warm():
-    with WarmPrograms() as warm:
+    with WarmPrograms({"STAND_IN_API_KEY": KEY}) as warm:
         yield warm
 
 
@@ -64,6 +65,13 @@ def arguments(server, **more):
     return [f"{name}={value}" for name, value in (given | more).items()]
 
 
+def requests_arrive(server, count, run):
+    end = time.monotonic() + 180
+    while len(server.requests) < count:
+        assert time.monotonic() < end, run.output.read_text()
+        time.sleep(0.001)
+
+
 def faulty():
     """A model whose answer hangs on the request alone. One request in nine never has a usable text; of the
     others, one in six fails when it first comes, in a way that passes."""
@@ -101,6 +109,58 @@ def question_of(key):
     return f"What will happen to thing {key.partition('/')[0][1:]} next?"
 
 
+def test_a_run_from_estimate_to_responses(stand_in, tmp_path, warm):
+    server = stand_in()
+    folder = a_folder(tmp_path / "folder")
+    price = {"endpoint.price.input": 2.5, "endpoint.price.output": 10, "limit": 7}
+
+    run = warm.start("sample_responses.py", arguments(server, estimate_only="true", **price), folder)
+    assert run.wait() == 0, run.output.read_text()
+    assert "21 call(s) to openai-api/stand-in/m, 0 more in the journal: at most" in run.output.read_text()
+    assert ", $" in run.output.read_text()
+    assert (server.requests, sorted(p.name for p in folder.glob("responses*"))) == ([], [])
+
+    other = Response(question_id="q1", model="another", model_digest="d", text="Mine.", sample_index=1)
+    write_records(folder / "responses.jsonl", [other])
+    run = warm.start("sample_responses.py", arguments(server, **price), folder)
+    assert run.wait() == 0, run.output.read_text()
+    rows = read_records(folder / "responses.jsonl", Response)
+    assert rows[0] == other
+    assert len(rows) == 1 + 21
+    assert (rows[1].model, rows[1].text) == ("openai-api/stand-in/m", "ok")
+    assert rows[1].decoding == {"temperature": 1.0, "top_p": 0.95, "max_new_tokens": 256, "seed": 0}
+    assert all(len(images_of(body)) == 1 for body in server.bodies)
+    results = json.loads((folder / "run" / "run.json").read_text())["results"]
+    assert (results["finished"], results["requests"]) == (21, 21)
+    assert 0 < results["dollars"] < 0.1
+
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(written) >= 5
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"model": "hub"}, "model=hub does nothing here: it is for a model of this process"),
+        ({"sampling.batch_size": 2}, "sampling.batch_size=2 does nothing here"),
+        ({"sampling.temperature": 0}, "samples > 1 needs a temperature above 0"),
+        ({"endpoint.budget.dollars": 1}, "set endpoint.price.input and endpoint.price.output"),
+        ({"root": "nowhere"}, "is root= right?"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused_before_anything_is_sent(
+    stand_in, tmp_path, warm, more, message
+):
+    server = stand_in()
+    folder = a_folder(tmp_path / "folder")
+    run = warm.start("sample_responses.py", arguments(server, **more), folder)
+    assert run.wait() == 1
+    assert message in run.output.read_text()
+    assert (server.requests, (folder / "responses.jsonl").exists()) == ([], False)
+
+
 def test_twenty_kills_change_nothing(stand_in, tmp_path, warm):
     server = stand_in(faulty())
     undisturbed = a_folder(tmp_path / "undisturbed")
@@ -113,8 +173,7 @@ def test_twenty_kills_change_nothing(stand_in, tmp_path, warm):
     for _ in range(KILLS):
         before, enough = len(server.requests), dice.choice([0, 1, 2, 4, 6])
         run = warm.start("sample_responses.py", arguments(server), folder)
-        while len(server.requests) < before + enough:
-            time.sleep(0.001)
+        requests_arrive(server, before + enough, run)
         time.sleep(dice.uniform(0, 0.03 if enough else 0.5))
         run.kill()
         assert run.wait() == -9, run.output.read_text()
@@ -179,8 +238,7 @@ def test_kills_do_not_let_the_budget_be_passed(stand_in, tmp_path, warm):
     for _ in range(5):
         before = len(server.requests)
         run = warm.start("sample_responses.py", arguments(server, **budget), folder)
-        while len(server.requests) < before + 5:
-            time.sleep(0.001)
+        requests_arrive(server, before + 5, run)
         time.sleep(dice.uniform(0, 0.02))
         run.kill()
         assert run.wait() == -9, run.output.read_text()
@@ -202,8 +260,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(stand_i
     server = stand_in(delay=0.3)
     folder = a_folder(tmp_path / "folder")
     run = warm.start("sample_responses.py", arguments(server), folder)
-    while len(server.requests) < CONNECTIONS + 2:
-        time.sleep(0.005)
+    requests_arrive(server, CONNECTIONS + 2, run)
     run.interrupt()
     assert run.wait() == 130
     said = run.output.read_text()
@@ -218,8 +275,7 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_the_same_command_goes_on(stand_i
     assert len(server.requests) == QUESTIONS * SAMPLES
     server.delay = 30.0
     run = warm.start("sample_responses.py", arguments(server, **{"sampling.seed": 1}), folder)
-    while len(server.requests) < QUESTIONS * SAMPLES + 1:
-        time.sleep(0.005)
+    requests_arrive(server, QUESTIONS * SAMPLES + 1, run)
     run.interrupt()
     time.sleep(0.2)
     run.interrupt()
