@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,7 @@ class Review:
         self._undone: dict[str, str] = {}
         self._at: defaultdict[Place, list[str]] = defaultdict(list)
         self._trail: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+        self._counting: Counter[str] = Counter()  # decisions that still count, by annotator
         self._draws: dict[str, tuple[str, ...]] = {}
         expected = (*(plan.annotators or ()), *([plan.adjudicator] if plan.adjudicator else ()))
         self._names: dict[str, str] = {name.casefold(): name for name in expected}
@@ -109,8 +110,7 @@ class Review:
     def annotators(self) -> list[str]:
         """Everybody who decided something that still counts, by name; the adjudicator is none of them."""
         with self._lock:
-            found = {who for (who, _, _), ids in self._at.items() if self._live(ids)}
-            return sorted(found - {self.plan.adjudicator})
+            return sorted(who for who, n in self._counting.items() if n and who != self.plan.adjudicator)
 
     # --- what is there -------------------------------------------------------------------------------
 
@@ -285,11 +285,13 @@ class Review:
         self._names.setdefault(event.annotator.casefold(), event.annotator)
         if event.kind == "undo":
             self._undone[event.undoes or ""] = event.id
+            self._counting[event.annotator] -= 1
         elif event.kind == "draw":
             self._draws[event.annotator] = event.items or ()
         else:
             self._at[event.annotator, event.round, event.item or ""].append(event.id)
             self._trail[event.annotator, event.round].append(event.id)
+            self._counting[event.annotator] += 1
 
     def _live(self, ids: Sequence[str]) -> list[str]:
         return [id for id in ids if id not in self._undone]

@@ -10,7 +10,7 @@ from typing import Any
 from align.records import ANSWERABLE, Verdict, digest_of_text
 from align.reviewing.agreement import Metric, Ratings, agreement, between
 from align.reviewing.items import Item
-from align.reviewing.scales import SCALES, Mode
+from align.reviewing.scales import SCALES, Mode, complete
 from align.reviewing.state import Review
 
 Reader = Callable[[Mapping[str, Any]], Hashable | None]
@@ -59,14 +59,16 @@ def agreement_report(
     between_people: dict[str, Any] = {}
     with_self: dict[str, dict[str, Any]] = {}
     with_judges: list[dict[str, Any]] = []
+    first_pass = {who: _finished(review, who, 1) for who in review.annotators}
+    second_pass = {who: _finished(review, who, 2) for who in review.annotators}
     for name, (metric, read) in measures(review.mode).items():
-        people = {who: _ratings(review, who, 1, read) for who in review.annotators}
+        people = {who: _ratings(states, read) for who, states in first_pass.items()}
         between_people[name] = {"metric": metric} | asdict(agreement(people, metric))
         for who, first in people.items():
-            left = review.second_pass_left(who)
-            if not left["done"] or (left["done"] < left["drawn"] and not unfinished_second_passes):
+            done, drawn = len(second_pass[who]), len(review.queue(who, 2))
+            if not done or (done < drawn and not unfinished_second_passes):
                 continue
-            again = _ratings(review, who, 2, read)
+            again = _ratings(second_pass[who], read)
             with_self.setdefault(who, {})[name] = asdict(between("first", first, "second", again, metric))
         for judge, ratings in _judged(review.items, verdicts, read).items():
             for who, own in people.items():
@@ -75,15 +77,14 @@ def agreement_report(
     return {"annotators": between_people, "self": with_self, "judges": with_judges}
 
 
-def _ratings(review: Review, annotator: str, round: int, read: Reader) -> Ratings:
-    ratings: dict[str, Hashable] = {}
-    for key in review.queue(annotator, round):
-        if not review.done(annotator, round, key):
-            continue
-        value = read(review.state(annotator, round, key))
-        if value is not None:
-            ratings[key] = value
-    return ratings
+def _finished(review: Review, annotator: str, round: int) -> dict[str, dict[str, Any]]:
+    """What an annotator decided in a pass about each item that is done, by the item's key."""
+    states = {key: review.state(annotator, round, key) for key in review.queue(annotator, round)}
+    return {key: state for key, state in states.items() if complete(review.mode, state)}
+
+
+def _ratings(states: Mapping[str, Mapping[str, Any]], read: Reader) -> Ratings:
+    return {key: value for key, state in states.items() if (value := read(state)) is not None}
 
 
 def _judged(

@@ -340,6 +340,17 @@ def test_nothing_is_cut_off_on_a_phone_and_all_is_legible_in_light_and_dark(brow
         page.wait_for_selector("#dialog[open]")
         page.tap("#dialog .reasons li:nth-child(1) button")
         on_next(page, first)
+        assert "null" not in page.inner_text("#item")
+        page.tap("#open-agreement")
+        page.wait_for_selector("#dialog.agreement[open]")
+        assert "null" not in page.inner_text("#dialog")
+        names = page.eval_on_selector_all("#dialog tbody th", "found => found.map(one => one.offsetHeight)")
+        assert max(names) < 40, "a row's name is broken into letters"
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        page.wait_for_selector("#dialog.keys[open]")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#dialog", state="hidden")
         # Text against its background, by WCAG: 4.5 for small text.
         pairs = page.evaluate(CONTRAST)
         assert min(pairs.values()) >= 4.5, (scheme, pairs)

@@ -7,7 +7,7 @@ export const isOpen = () => dialog.open || document.getElementById("lightbox").o
 
 function open(kind, ...children) {
   dialog.className = kind;
-  dialog.replaceChildren(...children);
+  dialog.replaceChildren(...children.filter(Boolean));
   if (!dialog.open) dialog.showModal();
 }
 
@@ -114,7 +114,9 @@ export function showKeys(scales, groups) {
           el("span", {}, scale.anchors.map(([low, high, text]) => `${range(low, high)} ${text}`).join(" · "))))),
       section(...groups[1])),
     el("p", { class: "actions" }, el("span", {}, key("Esc"), " close"), el("button", { class: "main", onclick: close }, "Close")));
-  dialog.onkeydown = (event) => event.key === "?" && close();
+  dialog.onkeydown = (event) => {
+    if (event.key === "?") close(); // a handler that returns false would swallow Escape
+  };
 }
 
 const figure = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
@@ -131,10 +133,10 @@ export function showAgreement(report, write) {
     line(`${a.judge} and ${a.annotator}: ${a.measure}`, a.n, percent(a.percent), figure(a.kappa), figure(a.weighted), ""));
   const many = progress.length > 2;
   open("agreement", el("h2", { tabindex: "-1", autofocus: true }, "Progress and agreement"),
-    el("ul", { class: "people" }, ...progress.map(([who, p]) =>
+    !progress.length ? null : el("ul", { class: "people" }, ...progress.map(([who, p]) =>
       el("li", {}, el("span", { text: who }), el("progress", { max: Math.max(1, p.items), value: p.done }), el("span", {}, `${p.done} of ${p.items}`)))),
-    progress.length ? null : el("p", { class: "soft" }, "Nobody has decided anything yet."),
-    table(many ? "Between annotators: mean over each two of them" : "Between annotators", rows),
+    !progress.length ? el("p", { class: "soft" }, "Nobody has decided anything yet.")
+      : table(many ? "Between annotators: mean over each two of them" : "Between annotators", rows),
     self.length ? table("With oneself, in the second pass", self) : null,
     judges.length ? table("Judges and people", judges) : null,
     el("p", { class: "soft" }, "n: items that at least two rated. κ: Cohen's kappa; weighted: with quadratic weights; α: Krippendorff's alpha over all. " +

@@ -237,8 +237,8 @@ function showSaved(outbox) {
   const node = $("saved");
   node.classList.toggle("waiting", waiting > 0);
   node.classList.toggle("trouble", waiting > 0 && outbox.trouble !== null);
-  node.textContent = !waiting ? "Saved" : outbox.trouble ? `${waiting} not saved: ${outbox.trouble}; trying again` : "Saving";
-  node.title = outbox.durable ? "What is not saved is kept in this browser until it is." : "This browser keeps nothing: leave this page open until all is saved.";
+  node.textContent = !waiting ? "Saved" : outbox.trouble ? `${waiting} not saved: ${outbox.trouble}` : "Saving";
+  node.title = outbox.durable ? "What is not saved is kept in this browser, and sent again until it is." : "This browser keeps nothing: leave this page open until all is saved.";
 }
 
 async function agreement() {
