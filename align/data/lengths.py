@@ -8,6 +8,7 @@ together, not within pairs: what a model can learn from length alone is a thresh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
@@ -125,9 +126,9 @@ def bounded_choice(
 ) -> tuple[list[S], list[S], Bounded]:
     """Choose pairs whose length AUC is within `bound` of both ends: from 1 - bound to bound.
 
-    Candidates are set aside in the order of how much they add to the bias, and as few of them as it takes,
-    while `choose` fills up from the others and keeps ratios as it always does; so where there are more
-    candidates than the ratio has room for, the bound costs no rows.
+    Candidates are set aside in the order of how much they add to the bias, the same share of each kind, and
+    as few as it takes, while `choose` fills up from the others and keeps ratios as it always does; so where
+    there are more candidates than the ratio has room for, the bound costs no rows.
 
     Returns:
         The pairs, the candidates that were set aside, and what the bound cost.
@@ -145,17 +146,7 @@ def bounded_choice(
     first = choose(candidates)
     before = auc_of(first)
     added = _bias(chosen, rejected, *_words(first), sign=1 if before > 0.5 else -1)
-    ranked = [
-        candidates[i]
-        for i in sorted(
-            range(len(candidates)),
-            # Pairs of the same lengths add the same; which of them goes first is the seed's choice.
-            key=lambda i: (
-                -added[i],
-                shuffled(seed, f"{candidates[i].question_id}\x1f{candidates[i].rejected}"),
-            ),
-        )
-    ]
+    ranked = _most_biased_first(candidates, added, seed)
     kinds = {pair.kind for pair in first}
 
     def attempt(aside: int) -> tuple[list[S], float] | None:
@@ -192,6 +183,23 @@ def bounded_choice(
             low = middle
     aside, pairs, after = found
     return pairs, ranked[:aside], Bounded(bound, before, after, len(first), len(pairs), aside)
+
+
+def _most_biased_first(candidates: Sequence[S], added: NDArray[np.float64], seed: int) -> list[S]:
+    # Pairs of the same lengths add the same; which of them goes first is the seed's choice.
+    order = sorted(
+        range(len(candidates)),
+        key=lambda i: (-added[i], shuffled(seed, f"{candidates[i].question_id}\x1f{candidates[i].rejected}")),
+    )
+    # A fixed ratio makes every kind as small as the scarcest, so each may as well lose its own most biased.
+    of_kind = Counter(pair.kind for pair in candidates)
+    before: Counter[PairKind] = Counter()
+    share = {}
+    for i in order:
+        kind = candidates[i].kind
+        share[i] = before[kind] / of_kind[kind]
+        before[kind] += 1
+    return [candidates[i] for i in sorted(order, key=lambda i: share[i])]
 
 
 def _within(value: float, bound: float) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from align.data.lengths import auc, length_bias
+from align.data.lengths import auc, bounded_choice, length_bias
 from align.records import Pair
 
 
@@ -62,3 +62,21 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         )
         covered += bias.low <= 0.5 <= bias.high
     assert covered >= 52
+
+
+def test_both_kinds_lose_their_most_biased():
+    """With a fixed ratio a pair less of one kind is one less of the other too: the most biased, then."""
+    refuse = [pair(f"r{i}", 20 + i % 5, 5) for i in range(100)]
+    answer = [pair(f"a{i}", 4, 6 + i % 20, "answer") for i in range(100)]
+
+    def as_many_of_each(pairs):
+        kinds = [[p for p in pairs if p.kind == kind] for kind in ("refuse", "answer")]
+        return [p for of_kind in kinds for p in of_kind[: min(map(len, kinds))]]
+
+    taken, aside, cost = bounded_choice(refuse + answer, 0.55, as_many_of_each)
+    assert cost.auc_before > 0.6
+    assert 0.45 <= cost.auc_after <= 0.55
+    assert len(taken) == cost.rows_after >= 100
+    assert abs(sum(p.kind == "answer" for p in aside) - len(aside) / 2) <= 1
+    short = [len(p.rejected.split()) for p in aside if p.kind == "answer"]
+    assert max(short) <= min(len(p.rejected.split()) for p in taken if p.kind == "answer")
