@@ -67,7 +67,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 def test_both_kinds_lose_their_most_biased():
     """With a fixed ratio a pair less of one kind is one less of the other too: the most biased, then."""
     refuse = [pair(f"r{i}", 20 + i % 5, 5) for i in range(100)]
-    answer = [pair(f"a{i}", 4, 6 + i % 20, "answer") for i in range(100)]
+    answer = [pair(f"a{i}", 8, 7 + i % 28, "answer") for i in range(100)]
 
     def as_many_of_each(pairs):
         kinds = [[p for p in pairs if p.kind == kind] for kind in ("refuse", "answer")]
