@@ -11,7 +11,6 @@ warnings.
 """
 
 import sys
-from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -41,9 +40,9 @@ def main(cfg: DictConfig) -> None:
     kind = Pair if cfg.rows == "pairs" else SFTRow
     rows, malformed = read_rows(file, kind)
 
-    likely = [file.parent / "questions.jsonl", Path(data["questions"] or "")]
-    test = [Path(cfg.test)] if cfg.test else [path for path in likely if path.is_file()]
-    held_out = [read_held_out(path, cfg.test_root) for path in test[:1]]
+    beside = file.parent / "questions.jsonl"
+    named = cfg.test or data["questions"] or (beside if beside.is_file() else None)
+    held_out = [read_held_out(named, cfg.test_root)] if named else []
     if data[f"eval_{cfg.rows}"]:
         held_out.append(read_held_out(data[f"eval_{cfg.rows}"], data["root"]))
     for part in held_out:

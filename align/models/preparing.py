@@ -106,7 +106,7 @@ def _refuse(
             "trainer.gradient_checkpointing_kwargs: use_reentrant=true loses the gradients of all that has "
             "only frozen layers before it. Leave it out: false is the default"
         )
-    if quantized and args is not None and _sharded(args):
+    if quantized and args is not None and is_sharded(args):
         raise ValueError(
             "model.quantization: quantised weights cannot be sharded over processes here (ZeRO-3, FSDP). Use "
             "DDP or ZeRO-2, where each process holds all of them"
@@ -202,7 +202,8 @@ def _keeps_float32(args: TrainingArguments) -> bool:
     return args.deepspeed_plugin is not None or _fsdp(args)
 
 
-def _sharded(args: TrainingArguments) -> bool:
+def is_sharded(args: TrainingArguments) -> bool:
+    """Whether each process holds a part of the weights only."""
     return _fsdp(args) or (args.deepspeed_plugin is not None and args.deepspeed_plugin.zero_stage == 3)
 
 

@@ -70,6 +70,12 @@ def training_arguments(
     values |= {"output_dir": str(Path(folder) / "checkpoints"), "seed": seed, "report_to": report_to}
     values["remove_unused_columns"] = False  # rows are read by the collator
     arguments = TrainingArguments(**values)
+    if arguments.n_gpu > 1:
+        raise ValueError(
+            f"there are {arguments.n_gpu} GPUs and one process, for which transformers would use "
+            "nn.DataParallel: start one process a GPU with `accelerate launch --num_processes "
+            f"{arguments.n_gpu} ...`, or choose one GPU with CUDA_VISIBLE_DEVICES=0"
+        )
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if arguments.world_size != launched:
         raise ValueError(

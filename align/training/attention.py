@@ -22,6 +22,12 @@ _FIRST_POSITION = {"paligemma": 1}
 Visible = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(row, query, key) indices, broadcast against each other -> bool."""
 
+PROVEN = frozenset(
+    {"llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "idefics3"}
+    | {"smolvlm", "gemma3", "paligemma", "mllama"}
+)
+"""Families (`config.model_type`) whose log-probs and gradients tests hold against separate sequences. Another
+family may see its images both ways, or count positions in a way of its own, without any sign of it."""
 RECURRENT = ("linear_attention", "recurrent", "mamba", "conv")
 """Layer types whose state runs through a sequence, so that a second completion would go on from the first."""
 
@@ -39,6 +45,8 @@ def why_not_shared(model: Any) -> str | None:
         return f"attn_implementation={used} takes no mask of blocks; sdpa, flex_attention and eager do"
     if unknown := sorted(kinds - {"full_attention", "sliding_attention"}):
         return f"its {', '.join(unknown)} layers need masks that are not known here"
+    if (family := str(model.config.model_type)) not in PROVEN:
+        return f"shared sequences have not been proven for the family {family}"
     return None
 
 

@@ -30,7 +30,7 @@ _BLANK = Image.new("RGB", (64, 64), "gray")
 
 @dataclass(frozen=True)
 class Example:
-    """A row and its place in the file's order."""
+    """A row and its place in the file's order; `sampling.FILLER` for one that is not to be trained on."""
 
     index: int
     row: Pair | SFTRow
@@ -46,7 +46,8 @@ class RowDataset(Dataset[Example]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Example:
-        return Example(index, self.rows[index])
+        # A filler is run as the first row is, and its result thrown away.
+        return Example(index, self.rows[max(0, index)])
 
 
 @dataclass
@@ -58,7 +59,8 @@ class Collator:
         shared: both sides of a pair go behind one prompt; else each side into a row of its own.
         corrupt: add `corrupted`, the chosen sides behind prompts whose images were cropped to 1-20 % of
             their area and resized back (mDPO). The crop is the same for a row every time.
-        closed: categories whose rows are left out of `corrupted`; `gate` `[B]` says which rows are in it.
+        closed: categories whose rows are left out of `corrupted`, as are rows without an image; `gate` `[B]`
+            says which rows are in it.
         image_always: a batch without any image gets one more row, a blank image with nothing to score, so
             that each process runs its vision tower in each step: where weights are sharded over processes,
             one that skipped it would keep the others waiting for ever.
@@ -89,7 +91,8 @@ class Collator:
             each = [(p, i, [side]) for p, i, own in zip(prompts, images, sides, strict=True) for side in own]
             batch["sequences"] = self._sequences(*(list(column) for column in zip(*each, strict=True)))
         if self.corrupt:
-            batch["gate"] = gate_for([row.category for row in rows], self.closed)
+            seen = torch.tensor([bool(row.images) for row in rows])  # there is no other way to see nothing
+            batch["gate"] = gate_for([row.category for row in rows], self.closed) & seen
             kept = batch["gate"].nonzero().flatten().tolist()
             cropped = [
                 [

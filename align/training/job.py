@@ -25,12 +25,13 @@ from align.judging.matching import matches
 from align.models.adapters import count_parameters, format_parameters
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
-from align.models.preparing import prepare_for_training, refuse_unsupported
-from align.records import DataError, Pair, SFTRow, read_records, write_json
+from align.models.preparing import is_sharded, prepare_for_training, refuse_unsupported
+from align.records import DataError, Pair, SFTRow, write_json
 from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.training.arguments import training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
 from align.training.audit import Planned, audit_rows
+from align.training.checks import refuse_combination, refuse_missing
 from align.training.collating import KEPT_AREA, Example
 from align.training.console import ConsoleProgress, keep_quiet, say, training_figures
 from align.training.data import TrainingRows, find_rows, longest_context, read_training_rows
@@ -67,6 +68,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     lora = config.get("lora")  # `lora=null` leaves it out
     keep_quiet()
     threads = use_cpu_threads(cfg.threads)
+    probe_settings(config["probe"])  # refuses what is wrong before anything is loaded
     args = training_arguments(
         config["trainer"], folder=folder, seed=cfg.seed, report_to=config["tracking"]["report_to"]
     )
@@ -75,18 +77,25 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         raise ValueError(f"sequences={config['sequences']}: choose from {', '.join(SEQUENCES)}")
     terms = None if supervised else parse_losses(config["losses"])
     refuse_unsupported(model, lora, args=args, for_preference=not supervised)
+    if cfg.resume and args.save_only_model:
+        raise ValueError(
+            "trainer.save_only_model keeps nothing to go on from: leave it out to use resume=true"
+        )
     checkpoint = start_or_resume(folder, resume=cfg.resume, processes=args.world_size, check=main)
     with args.main_process_first(local=False, desc="rows"):
         file = find_rows(data, config["rows"])
+    evaluation = data["eval_sft" if supervised else "eval_pairs"]
+    refuse_missing(data, evaluation, args)
     say(f"run: {folder}" + (f", going on from {checkpoint}" if checkpoint else ""))
     say(set_up_tracking(config["tracking"], folder, run_name=f"{folder.parent.name}-{folder.name}"))
 
     loaded = load_model(**model, device=str(args.device), trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
     max_tokens = data["max_tokens"] or longest_context(loaded.model)
+    kind: Any = SFTRow if supervised else Pair
     rows: TrainingRows[Any] = read_training_rows(
         file,
-        SFTRow if supervised else Pair,
+        kind,
         data_root=data["root"],
         processor=loaded.processor,
         max_tokens=max_tokens,
@@ -96,7 +105,9 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         folder,
         {
             "model": loaded.digest,
+            "loaded": {k: v for k, v in model.items() if k not in ("name", "adapter")},
             "rows": content_digest(file),
+            "data": {key: data[key] for key in ("root", "max_tokens", "skip_too_long")},
             "seed": cfg.seed,
             "processes": args.world_size,
             "method": {key: config.get(key) for key in ("losses", "closed", "sequences")},
@@ -115,7 +126,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         processes=args.world_size,
         needs_reference=terms is not None and terms.needs_reference,
     )
-    evaluation = data["eval_sft" if supervised else "eval_pairs"]
+    refuse_combination(family, rows, network, terms, evaluation, sharded=is_sharded(args), method=cfg.method)
     audit(
         rows,
         loaded,
@@ -126,13 +137,22 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         folder=folder,
         main=main,
     )
+    eval_rows = None
+    if evaluation:
+        eval_rows = read_training_rows(
+            evaluation,
+            kind,
+            data_root=data["root"],
+            processor=loaded.processor,
+            max_tokens=max_tokens,
+        ).rows
     common: dict[str, Any] = {
         "model": network,
         "args": args,
         "processor": loaded.processor,
         "family": family,
         "rows": rows.rows,
-        "eval_rows": read_records(evaluation, SFTRow if supervised else Pair) if evaluation else None,
+        "eval_rows": eval_rows,
         "lengths": rows.lengths.tokens,
         "data_root": data["root"],
         "shared": SEQUENCES[config["sequences"]],
@@ -144,11 +164,6 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         trainer = PreferenceTrainer(terms=terms, closed=config.get("closed") or (), **common)
         if trainer.not_shared:
             say(f"each side of a pair is run in a sequence of its own: {trainer.not_shared}")
-    if trainer.sharded and not isinstance(network, PeftModel) and terms and terms.needs_reference:
-        raise ValueError(
-            f"{cfg.method} needs a reference, and lora=full with sharded weights (ZeRO-3, FSDP) has none: "
-            "train an adapter, use DDP or ZeRO-2, or a method without a reference (simpo, orpo)"
-        )
     ConsoleProgress("rows" if supervised else "pairs").attach(trainer)
     parameters = format_parameters(count_parameters(network, family))
     say(parameters)
@@ -216,7 +231,7 @@ def audit(
     main: bool,
 ) -> None:
     """Leave `audit.json`, say what was found, and raise `DataError` for what would break training."""
-    held_out = [read_held_out(file, data["root"]) for file in evaluated if file and Path(file).is_file()]
+    held_out = [read_held_out(file, data["root"]) for file in evaluated if file]
     found = audit_rows(
         rows.rows,
         file=rows.file,

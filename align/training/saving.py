@@ -20,7 +20,7 @@ _TERMS = {  # of a loss, in words, with the paper
     "dpo": "DPO (arXiv 2305.18290)",
     "ipo": "IPO (arXiv 2310.12036)",
     "robust": "robust DPO (arXiv 2403.00409)",
-    "hinge": "hinge, as in SLiC-HF (arXiv 2305.10425)",
+    "hinge": "hinge, as in RSO (arXiv 2309.06657)",
     "apo_zero": "APO-zero (arXiv 2408.06266)",
     "simpo": "SimPO (arXiv 2405.14734)",
     "orpo": "odds ratio of ORPO (arXiv 2403.07691)",

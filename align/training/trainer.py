@@ -10,8 +10,8 @@ accumulated batches, so that how a step is cut into batches does not change its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Trainer, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from align.models.families import Family
 from align.models.loading import REFERENCE_ADAPTER
@@ -27,7 +26,8 @@ from align.records import Pair, SFTRow
 from align.training.attention import why_not_shared
 from align.training.collating import Collator, Example, RowDataset
 from align.training.completions import completion_logps, one_look
-from align.training.losses import LossTerms, PairLogps
+from align.training.losses import LossTerms, PairLogps, gate_for
+from align.training.sampling import RowSampler
 from align.training.sequences import SequenceBatch
 from align.training.undisturbed import undisturbed
 
@@ -147,7 +147,8 @@ class CompletionTrainer(Trainer):
         for name, value in figures.items():
             kept[name].append(torch.stack([value.detach().float() * weight, weight]))
         if num_items_in_batch is None:
-            return (total / items, None) if return_outputs else total / items
+            mean = total / max(items, 1)
+            return (mean, None) if return_outputs else mean
         # Gradients are averaged over processes, so a sum over all of them needs their number.
         loss = total / num_items_in_batch * self.accelerator.num_processes
         return (loss, None) if return_outputs else loss
@@ -166,12 +167,31 @@ class CompletionTrainer(Trainer):
             return self.compute_loss(model, inputs).detach(), None, None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(train_dataset)
-        if self.lengths is None:
+        strategy = self.args.train_sampling_strategy
+        if strategy not in ("random", "group_by_length", "sequential"):
+            raise ValueError(
+                f"trainer.train_sampling_strategy={strategy}: choose random, group_by_length or sequential"
+            )
+        if strategy == "group_by_length" and self.lengths is None:
             raise ValueError("trainer.train_sampling_strategy=group_by_length: the trainer needs `lengths`")
-        return LengthGroupedSampler(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps, lengths=self.lengths
+        return self._sampler(
+            train_dataset or self.train_dataset,
+            self.args.train_batch_size,
+            shuffle=strategy == "random",
+            lengths=self.lengths if strategy == "group_by_length" else None,
+            group=self.args.train_batch_size * self.args.gradient_accumulation_steps,
+        )
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        return self._sampler(eval_dataset, self.args.eval_batch_size, shuffle=False)
+
+    def _sampler(self, dataset: Any, batch: int, **order: Any) -> RowSampler:
+        processes = self.args.world_size
+        return RowSampler(
+            len(dataset),
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+            multiple=batch * processes if processes > 1 else 1,
+            **order,
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -183,7 +203,11 @@ class CompletionTrainer(Trainer):
             sums = self.accelerator.reduce(sums.to(self.accelerator.device), "sum")
             means = (sums[:, 0] / sums[:, 1]).tolist()
             prefix = "" if training else "eval_"
-            logs = logs | {f"{prefix}{name}": mean for name, mean in zip(names, means, strict=True)}
+            found = {f"{prefix}{name}": mean for name, mean in zip(names, means, strict=True)}
+            if training:
+                logs = logs | found
+            else:
+                logs.update(found)  # in place: `metric_for_best_model` is looked for in the caller's
             kept.clear()
         super().log(logs, start_time)
 
@@ -203,11 +227,16 @@ class SupervisedTrainer(CompletionTrainer):
 
     def batch_loss(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         sums, counts = self.logps(model, inputs["sequences"])
-        total = -sums.sum()
-        return total, {"logps/token": -total / counts.sum()}
+        real = inputs["index"] >= 0
+        total = -sums[real].sum()
+        if not real.any():
+            return total, {}
+        return total, {"logps/token": -total / counts[real].sum()}
 
     def items(self, inputs: dict[str, Any]) -> int:
-        return len(inputs["sequences"].labels)
+        batch = inputs["sequences"]
+        tokens = torch.bincount(batch.owners, minlength=batch.completions)
+        return int(tokens[inputs["index"].to(tokens.device) >= 0].sum())
 
 
 class PreferenceTrainer(CompletionTrainer):
@@ -225,6 +254,12 @@ class PreferenceTrainer(CompletionTrainer):
     """
 
     def __init__(self, *, terms: LossTerms, closed: Collection[str] = (), **others: Any) -> None:
+        gate_for([], closed)  # refuses what is no category
+        if closed and not terms.needs_corrupted_image:
+            raise ValueError(
+                "closed leaves categories out of terms that look at a corrupted image (mdpo_conditional), "
+                "and the loss has none: remove it"
+            )
         self.terms = terms
         self.closed = tuple(closed)
         self.corrupt = terms.needs_corrupted_image
@@ -239,19 +274,24 @@ class PreferenceTrainer(CompletionTrainer):
         chosen, rejected = sums.view(-1, 2).unbind(1)
         chosen_tokens, rejected_tokens = counts.view(-1, 2).unbind(1)
         corrupted = self._corrupted(model, inputs) if self.corrupt else {}
-        logps = PairLogps(
-            chosen=chosen,
-            rejected=rejected,
-            chosen_tokens=chosen_tokens,
-            rejected_tokens=rejected_tokens,
+        known = {
+            "chosen": chosen,
+            "rejected": rejected,
+            "chosen_tokens": chosen_tokens,
+            "rejected_tokens": rejected_tokens,
             **reference,
             **corrupted,
+        }
+        real = inputs["index"] >= 0
+        if not real.any():  # all fillers: nothing to learn, and a gradient of zeros for the other processes
+            return 0.0 * (chosen.sum() + rejected.sum()), {}
+        loss, figures = self.terms.pair_loss(
+            PairLogps(**{name: value[real] for name, value in known.items()})
         )
-        loss, figures = self.terms.pair_loss(logps)
-        return loss * len(chosen), figures
+        return loss * real.sum(), figures
 
     def items(self, inputs: dict[str, Any]) -> int:
-        return len(inputs["index"])
+        return int((inputs["index"] >= 0).sum())
 
     def reference_logps(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """The reference's log-probs of chosen and rejected, `[n]` on the CPU. For before training only:
@@ -266,8 +306,9 @@ class PreferenceTrainer(CompletionTrainer):
             chosen = self.row_logps(examples, "corrupted")
         return chosen, chosen
 
-    def as_reference(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """Within it the model is its own reference."""
+    @contextmanager
+    def as_reference(self, model: nn.Module) -> Iterator[None]:
+        """Within it the model is its own reference, without dropout."""
         peft: Any = self.accelerator.unwrap_model(model)
         if not isinstance(peft, PeftModel):
             raise ValueError(
@@ -275,9 +316,19 @@ class PreferenceTrainer(CompletionTrainer):
                 "computed before training (reference.cache=true), and held-out pairs have none: set "
                 "data.eval_pairs=null, or train an adapter"
             )
-        if REFERENCE_ADAPTER in peft.peft_config:
-            return _Adapter(peft, REFERENCE_ADAPTER)
-        return peft.disable_adapter()
+        switched = (
+            _Adapter(peft, REFERENCE_ADAPTER)
+            if REFERENCE_ADAPTER in peft.peft_config
+            else peft.disable_adapter()
+        )
+        training = [module for module in peft.modules() if module.training]
+        with switched:
+            peft.eval()
+            try:
+                yield
+            finally:
+                for module in training:
+                    module.training = True
 
     def _reference(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
         if self.reference is not None and model.training:

@@ -154,7 +154,7 @@ def test_half_precision_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) ->
     def record(**values: Any) -> SimpleNamespace:
         given.clear()
         given.update(values)
-        return SimpleNamespace(world_size=1)
+        return SimpleNamespace(world_size=1, n_gpu=1)
 
     monkeypatch.setattr("align.training.arguments.TrainingArguments", record)
 
@@ -191,3 +191,11 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
             use_cpu_threads(0)
     finally:
         torch.set_num_threads(before)
+
+
+def test_several_gpus_in_one_process_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        "align.training.arguments.TrainingArguments", lambda **_: SimpleNamespace(world_size=1, n_gpu=4)
+    )
+    with pytest.raises(ValueError, match=r"accelerate launch --num_processes 4"):
+        training_arguments({}, folder=tmp_path, seed=0, report_to="none")

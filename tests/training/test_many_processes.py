@@ -23,7 +23,7 @@ SGD = [
     "trainer.max_grad_norm=1e9",
 ]
 SETTINGS = ["tracking=none", "method=dpo_nll", "trainer.max_steps=3", "threads=1", "trainer.save_strategy=no"]
-# 3 + 3 rows a step: text-only rows among them, at times none with an image on one of the processes.
+# 3 + 3 rows a step, 17 in all: the last step has 5. Most rows are text only, some batches without an image.
 ONE = [*SETTINGS, *SGD, "trainer.per_device_train_batch_size=6"]
 TWO = [*SETTINGS, *SGD, "trainer.per_device_train_batch_size=3"]
 
@@ -45,15 +45,19 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def mixed(rows_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rows, every third of them without its image."""
+    """The rows, two of three without their image, and a number that two processes cannot share evenly."""
     from conftest import write_rows
 
     from align.records import Pair, read_records, write_records
+    from align.training.sampling import RowSampler
 
     root = tmp_path_factory.mktemp("mixed") / "data"
-    write_rows(root, count=18)
+    write_rows(root, count=17)
     rows = read_records(root / "pairs.jsonl", Pair)
-    rows = [row if i % 3 else row.model_copy(update={"images": ()}) for i, row in enumerate(rows)]
+    rows = [row.model_copy(update={"images": ()}) if i % 3 else row for i, row in enumerate(rows)]
+    order = list(RowSampler(17, seed=0, multiple=6))
+    batches = [[rows[i] for i in order[at : at + 3] if i >= 0] for at in range(0, 18, 3)]
+    assert any(not any(row.images for row in batch) for batch in batches)
     write_records(root / "pairs.jsonl", rows)
     return root
 
@@ -71,12 +75,16 @@ def one_process(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def test_two_processes_equal_one(
     name: str, mixed: Path, one_process: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    said = run([*launcher(name, tmp_path), *command("dpo", mixed, tmp_path / "run", *TWO)], tmp_path)
+    words = command("dpo", mixed, tmp_path / "run", *TWO)
+    if name == "zero3":  # as a real vocabulary does: parts of logits, computed again in the backward pass
+        words[0] = "tests/training/small_head.py"
+    said = run([*launcher(name, tmp_path), *words], tmp_path)
     assert "2 process(es)" in said
     assert said.count("step     3/3") == 1
     # A half of the pairs that differ, since the other process computes the others.
-    computed = re.search(r"reference: (\d+) of 18 pairs computed", said)
-    assert computed and 5 <= int(computed[1]) <= 9
+    computed = re.search(r"reference: (\d+) of 17 pairs computed", said)
+    assert computed
+    assert 4 <= int(computed[1]) <= 9
     got = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
     assert got.keys() == one_process.keys()
     for key, weights in one_process.items():

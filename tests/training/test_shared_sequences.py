@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from zoo import NAMES, Prompt, Specimen, join, specimen, with_completion
 
-from align.training.attention import why_not_shared
+from align.training.attention import PROVEN, why_not_shared
 from align.training.collating import COMPLETION_TYPES
 from align.training.completions import completion_logps
 from align.training.sequences import build_sequences
@@ -65,6 +65,17 @@ def test_log_probs_and_gradients_equal_those_of_sequences_of_their_own(name: str
         # Some gradients, as of a key's bias, are nothing but rounding.
         error = (found[parameter] - gradient).norm() / torch.maximum(gradient.norm(), 1e-3 * whole)
         assert error < 1e-4, f"{parameter}: relative error {error:.1e}"
+
+
+def test_only_families_that_are_proven_here_share() -> None:
+    assert {specimen(name).model.config.model_type for name in SHARING} == PROVEN
+    model = specimen("llava").model
+    known = model.config.model_type
+    try:
+        model.config.model_type = "one_that_came_later"
+        assert "not been proven for the family one_that_came_later" in (why_not_shared(model) or "")
+    finally:
+        model.config.model_type = known
 
 
 @pytest.mark.parametrize("name", [name for name in SHARING if name != "mllama"])
