@@ -10,11 +10,10 @@ Providers may count otherwise, above all pictures, so the bound is raised by wha
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import ceil
 
-from align.calling.call import Call, Decoding
+from align.calling.call import Call, Decoding, schema_text
 from align.calling.endpoint import Endpoint
 from align.calling.pictures import size
 
@@ -59,9 +58,10 @@ class Raised:
 
     def learn(self, bound: Amount, taken: Amount) -> None:
         """`bound` as it was before it was raised."""
-        if taken.input_tokens > bound.input_tokens * self.input:
+        most = self.apply(bound)
+        if taken.input_tokens > most.input_tokens:
             self.input = taken.input_tokens / bound.input_tokens * _MARGIN
-        if taken.output_tokens > bound.output_tokens * self.output:
+        if taken.output_tokens > most.output_tokens:
             self.output = taken.output_tokens / bound.output_tokens * _MARGIN
 
     def apply(self, bound: Amount) -> Amount:
@@ -74,7 +74,7 @@ def upper_bound(call: Call, endpoint: Endpoint, decoding: Decoding) -> Amount:
     """What one request for this call takes at most, before it is raised by what was seen."""
     text = call.text + (call.system or "")
     if call.schema is not None and endpoint.structured:
-        text += json.dumps(call.schema.model_json_schema())
+        text += schema_text(call.schema)
     tokens = TEMPLATE_TOKENS + len(text.encode())
     for path in call.images:
         if endpoint.image_tokens is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +48,12 @@ class Outcome:
     dollars: float | None
     cached: bool
     truncated: bool = False
+
+
+@cache
+def schema_text(schema: type[pydantic.BaseModel]) -> str:
+    """The JSON schema of a form, as text."""
+    return json.dumps(schema.model_json_schema(), sort_keys=True)
 
 
 class Unusable(Exception):

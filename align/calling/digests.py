@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from align.calling.asking import open_model
-from align.calling.call import Call, Decoding
+from align.calling.call import Call, Decoding, schema_text
 from align.calling.endpoint import Endpoint
 from align.calling.pictures import file_digest
 
@@ -29,7 +29,7 @@ def call_digest(call: Call, run: str, seed: int) -> str:
 
     Raises `FileNotFoundError` for a picture that is not there.
     """
-    form = None if call.schema is None else call.schema.model_json_schema()
+    form = None if call.schema is None else schema_text(call.schema)
     images = [file_digest(path) for path in call.images]
     return _digest(run, call.key, call.text, call.system, images, form, seed)
 

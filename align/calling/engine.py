@@ -25,7 +25,8 @@ from align.calling.journal import CallState, Journal
 Accept = Callable[[Call, str], None]
 
 FAILURES_IN_A_ROW = 10
-"""So many calls without an answer, and none with one between them: it is the endpoint, not the calls."""
+"""So many calls without an answer, and none with one between them: it is the endpoint, not the calls. A call
+that the endpoint itself calls bad counts only as long as there was no answer at all."""
 LONGEST_WAIT = 600.0
 """Seconds that rate limits may hold up one call in all, before it counts as failed."""
 LONGEST_BACKOFF = 60.0
@@ -65,7 +66,7 @@ class Engine:
         self.asked = self.requests = 0
         self.stopped: str | None = None
         self.interrupted = False
-        self._without_answer = 0
+        self._without_answer, self._answered = 0, False
         self._not_before = 0.0
 
     # --- All calls -------------------------------------------------------------------------------------
@@ -74,6 +75,8 @@ class Engine:
         """Settle all of `(digest, call)`, or stop."""
         self.asked = len(calls)
         todo = [(name, call) for name, call in calls if not self._in_journal(name, call)]
+        # Those that failed before come last, or a few that can only fail would stop every run at its start.
+        todo.sort(key=lambda entry: self.journal.history.state(entry[0]).why is not None)
         self._show_progress()
         with self._ctrl_c():
             if todo and self.endpoint.budget.bounded and not self.journal.history.answered.calls:
@@ -114,7 +117,7 @@ class Engine:
         while state.failures < self.endpoint.attempts:
             trouble = await self._attempt(name, call, state)
             if trouble is None:
-                self._without_answer = 0
+                self._without_answer, self._answered = 0, True
                 if self._accepted(name, call, state):
                     self._record(call, state)
                     return
@@ -131,10 +134,11 @@ class Engine:
                 # The limit is the endpoint's, not this call's: nobody sends before it has passed.
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
             elif state.failures < self.endpoint.attempts:
-                await self._sleep(max(self._backoff(state.failures - 1), trouble.retry_after or 0.0))
+                wished = min(trouble.retry_after or 0.0, LONGEST_WAIT)
+                await self._sleep(max(self._backoff(state.failures - 1), wished))
         self.journal.write("gave_up", name, call.key, why=state.why)
         self._record(call, state)
-        if trouble is not None and trouble.down:
+        if trouble is not None and (trouble.down or not self._answered):
             self._without_answer += 1
             if self._without_answer >= FAILURES_IN_A_ROW:
                 self.stop(f"{self._without_answer} calls in a row had no answer, the last: {trouble}")

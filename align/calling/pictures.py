@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 _SENT_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_QUALITY = 95
 _ORIENTATION = 0x0112
 
 
@@ -18,7 +19,8 @@ def data_uri(path: Path) -> str:
     """The picture as a `data:` address: its file's own bytes where an endpoint reads them as training does.
 
     A file that is turned by its EXIF orientation, which endpoints do not all heed, or is of a format that
-    they do not all read, is sent as an upright PNG. Raises `OSError` for a file that is no picture.
+    they do not all read, is sent upright, as JPEG where it was one, else as PNG. Raises `OSError` for a file
+    that is no picture.
     """
     raw = path.read_bytes()
     with Image.open(io.BytesIO(raw)) as image:
@@ -26,8 +28,12 @@ def data_uri(path: Path) -> str:
         if mime is None or image.getexif().get(_ORIENTATION, 1) != 1:
             upright = (ImageOps.exif_transpose(image) or image).convert("RGB")
             buffer = io.BytesIO()
-            upright.save(buffer, "PNG")
-            mime, raw = "image/png", buffer.getvalue()
+            if image.format == "JPEG":
+                upright.save(buffer, "JPEG", quality=_QUALITY)
+            else:
+                mime = "image/png"
+                upright.save(buffer, "PNG")
+            raw = buffer.getvalue()
     return f"data:{mime};base64,{base64.b64encode(raw).decode()}"
 
 

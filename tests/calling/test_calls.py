@@ -109,9 +109,20 @@ def test_a_call_that_always_fails_has_an_error_and_is_tried_again_by_the_next_ru
 
 def test_a_call_that_the_endpoint_calls_bad_is_not_tried_again_in_this_run(stand_in, journal):
     server = stand_in(lambda request, n: Fault.status(400) if text_of(request) == "bad" else "fine")
-    calls = [Call("bad", "bad"), *(Call(str(k), "good") for k in range(3))]
-    report = run_calls(calls, endpoint(server), DECODE, journal)
-    assert (report.outcomes["bad"].attempts, report.counts["finished"]) == (1, 3)
+    calls = [Call(f"bad {k}", "bad") for k in range(30)]
+    calls.insert(5, Call("good", "good"))
+    report = run_calls(calls, endpoint(server, max_connections=1), DECODE, journal)
+    assert {outcome.attempts for outcome in report.outcomes.values()} == {1}
+    assert (report.counts["finished"], report.counts["failed"], report.stopped) == (1, 30, None)
+    # The next run begins with those that never failed.
+    run_calls([*calls, Call("new", "new")], endpoint(server), DECODE, journal)
+    assert text_of(server.bodies[31]) == "new"
+
+
+def test_an_endpoint_that_calls_every_call_bad_stops_the_run(stand_in, journal):
+    server = stand_in(lambda request, n: Fault.status(403))
+    report = run_calls([Call(f"{k}", "x") for k in range(50)], endpoint(server), DECODE, journal)
+    assert f"{FAILURES_IN_A_ROW} calls in a row had no answer" in report.stopped
 
 
 @pytest.mark.parametrize("code", [401, 404])

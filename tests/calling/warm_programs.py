@@ -19,9 +19,13 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+
+from stand_in import StandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,14 +37,15 @@ class WarmPrograms:
     def __enter__(self) -> WarmPrograms:
         settings = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         environment = os.environ | settings | self._environment
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        assert self._answer() == "warm"
+        with StandIn() as server:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, server.base_url],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+            assert self._answer() == "warm"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,17 +112,24 @@ def _be_the_program(program: str, arguments: list[str], folder: str) -> None:
     os._exit(code)
 
 
-if __name__ == "__main__":
-    # What the programs would import, and the providers' clients with them.
-    for name in (
-        "align.calling.program",
-        "align.data.endpoint_sampling",
-        "align.data.report",
-        "align.run",
-        "hydra.core.hydra_config",
-        "inspect_ai.model._providers.openai_compatible",
-        "torch",
-    ):
+def _warm_up(base_url: str) -> None:
+    """Import what the programs would, and make one call, since the clients import on their first."""
+    for name in ("align.calling.program", "align.data.endpoint_sampling", "align.data.report", "align.run"):
         importlib.import_module(name)
+    importlib.import_module("hydra.core.hydra_config")
+    importlib.import_module("torch")
+    from align.calling.call import Call, Decode
+    from align.calling.endpoint import Endpoint
+    from align.calling.run import run_calls
+
+    with tempfile.TemporaryDirectory() as folder:
+        endpoint = Endpoint(model="openai-api/warm/m", base_url=base_url)
+        run_calls([Call("k", "hi")], endpoint, Decode(9), Path(folder) / "journal.jsonl")
+    # A forked child has only the thread that forked it.
+    assert threading.active_count() == 1, threading.enumerate()
+
+
+if __name__ == "__main__":
+    _warm_up(sys.argv[1])
     print("warm", flush=True)
     _serve()
