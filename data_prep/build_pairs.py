@@ -28,7 +28,7 @@ from align.data.pairs import build_pairs
 from align.data.policies import Policy
 from align.data.report import print_summary, progress_bar, say
 from align.data.retain import as_pairs, read_retain, usable_retain
-from align.data.verdicts import account_for_verdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -39,8 +39,8 @@ def main(cfg: DictConfig) -> None:
     mix = Mix(**config["mix"])
     policy = Policy(**{name: config[name] for name in Policy.__dataclass_fields__})
     require_forms(cfg.export)
-    if cfg.judge and not cfg.verdicts:
-        raise ValueError("judge=NAME says whose verdicts count: give verdicts=FILE too")
+    if cfg.verdicts_of and not cfg.verdicts:
+        raise ValueError("verdicts_of=JUDGE says whose verdicts count: give verdicts=FILE too")
     if Path(cfg.folder) == Path(cfg.miniworld):
         # Here, because it loads transformers, which building from files does without.
         from align.miniworld.prepare import ensure_responses
@@ -64,7 +64,7 @@ def main(cfg: DictConfig) -> None:
     verdicts = None
     if cfg.verdicts:
         rows = read_records(cfg.verdicts, Verdict)
-        verdicts = from_verdicts(rows, responses, judge=cfg.judge)
+        verdicts = from_verdicts(rows, responses, judge=the_judge(rows, cfg.verdicts_of))
         account_for_verdicts(rows, responses, verdicts.judge, ledger)
     # Without verdicts only the miniature world's answers can be graded, so nobody is asked needlessly.
     grade = verdicts.correct if verdicts else correct if cfg.own_wrong > 0 else None

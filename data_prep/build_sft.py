@@ -25,7 +25,7 @@ from align.data.report import print_summary, say
 from align.data.responses import hardness_of
 from align.data.retain import as_sft, read_retain, usable_retain
 from align.data.sft import build_sft
-from align.data.verdicts import account_for_verdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
@@ -43,8 +43,8 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(
             "verdicts=FILE judges responses, which only order=hardest_first looks at: leave it out"
         )
-    if cfg.judge and not cfg.verdicts:
-        raise ValueError("judge=NAME says whose verdicts count: give verdicts=FILE too")
+    if cfg.verdicts_of and not cfg.verdicts:
+        raise ValueError("verdicts_of=JUDGE says whose verdicts count: give verdicts=FILE too")
     if Path(cfg.folder) == Path(cfg.miniworld):
         # Here, because it loads transformers, which building from files does without.
         from align.miniworld.prepare import ensure_questions
@@ -63,7 +63,7 @@ def main(cfg: DictConfig) -> None:
         responses = read_records(cfg.responses, Response)
         if cfg.verdicts:
             judged = read_records(cfg.verdicts, Verdict)
-            verdicts = from_verdicts(judged, responses, judge=cfg.judge)
+            verdicts = from_verdicts(judged, responses, judge=the_judge(judged, cfg.verdicts_of))
             account_for_verdicts(judged, responses, verdicts.judge, ledger)
         hardness = hardness_of(
             questions,

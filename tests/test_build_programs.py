@@ -281,7 +281,7 @@ def test_supervised_rows_from_every_input(photos):
     ("program", "settings", "says"),
     [
         ("build_pairs.py", [], "Name it with own_model="),
-        ("build_pairs.py", ["judge=j"], "give verdicts=FILE too"),
+        ("build_pairs.py", ["verdicts_of=j"], "give verdicts=FILE too"),
         ("build_sft.py", ["order=hardest_first"], "need each other"),
     ],
 )

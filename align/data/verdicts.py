@@ -13,6 +13,22 @@ from align.data.ledger import Ledger
 from align.records import Question, Response, Verdict, digest_of_text
 
 
+def the_judge(verdicts: Sequence[Verdict], wanted: str | None) -> str:
+    """The name of the judge whose verdicts count: `wanted`, or the only one.
+
+    Raises `ValueError` if it isn't clear which, or has given none.
+    """
+    names = sorted({verdict.judge for verdict in verdicts})
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted is None or wanted not in names:
+        raise ValueError(
+            f"verdicts_of={wanted or 'null'}, and the verdicts are of {', '.join(names) or 'nobody'}: "
+            "name one with verdicts_of=..."
+        )
+    return wanted
+
+
 def account_for_verdicts(
     verdicts: Sequence[Verdict], responses: Sequence[Response], judge: str, ledger: Ledger
 ) -> None:
@@ -27,7 +43,7 @@ def account_for_verdicts(
     for verdict, key in zip(verdicts, keys, strict=True):
         at_place = there.get((verdict.question_id, verdict.model, verdict.sample_index), [])
         if verdict.judge != judge:
-            ledger.leave_out("verdicts", key, f"of another judge than judge={judge}")
+            ledger.leave_out("verdicts", key, f"of another judge than {judge}")
         elif not at_place:
             ledger.leave_out("verdicts", key, "no such response")
         elif not any(_is_of(verdict, response) for response in at_place):

@@ -11,7 +11,7 @@ from align.data.pairs import build_pairs
 from align.data.policies import Policy, at_random, by_turns, hardness, nearest
 from align.data.responses import hardness_of
 from align.data.sft import build_sft
-from align.data.verdicts import account_for_verdicts, judge_name
+from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import (
     HonestAnswer,
     Pair,
@@ -419,11 +419,16 @@ def test_verdicts_that_were_not_looked_up_are_counted():
         "given": 6,
         "used": 2,
         "no such response": 1,
-        "of another judge than judge=j": 1,
+        "of another judge than j": 1,
         "on another text or other weights than the response's": 2,
     }
     assert judge_name([asked], from_verdicts(verdicts, [], judge="k")) == "k"
     assert judge_name([asked], None).startswith("rules")
+    assert the_judge(verdicts[:1], None) == "j"
+    assert the_judge(verdicts, "k") == "k"
+    for wanted in (None, "z"):
+        with pytest.raises(ValueError, match="the verdicts are of j, k: name one with verdicts_of="):
+            the_judge(verdicts, wanted)
 
 
 def test_own_wrong_answers_by_verdicts():
