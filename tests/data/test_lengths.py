@@ -78,7 +78,7 @@ def test_both_kinds_lose_their_most_biased():
     assert 0.45 <= cost.auc_after <= 0.55
     assert len(taken) == cost.rows_after >= 100
     assert abs(sum(p.kind == "answer" for p in aside) - len(aside) / 2) <= 1
-    # Rejected sides of 9-19 words are all longer than one half of the chosen sides and shorter than the other.
+    # Rejected sides of 9-19 words are all longer than one half of the chosen sides, shorter than the other.
     lengths = {
         name: [len(p.rejected.split()) for p in rows if p.kind == "answer"]
         for name, rows in (("aside", aside), ("taken", taken))
