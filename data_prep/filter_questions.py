@@ -27,7 +27,7 @@ from align.construction.filter import Filtered, run_stages, stages_of
 from align.construction.hard import calls_of as answer_calls
 from align.construction.hard import hard_stage, require_answerers
 from align.construction.models import judge_of_refusals, models_of
-from align.construction.pictures import require_images
+from align.construction.pictures import require_images, split_by_image
 from align.construction.selecting import coverage_stage, duplicates_stage, length_stage
 from align.construction.yields import print_yield
 from align.data.report import progress_bar, say
@@ -43,7 +43,7 @@ def main(cfg: DictConfig) -> None:
     questions = read_records(cfg.candidates, Question)[: cfg.limit]
     rules, guides = Rules(**config["rules"]), load_guides(cfg.examples)
     answerers = models_of(config["answerers"], config["decoding"]["answer"], cfg.journals, "answer")
-    checker = {"checker": config["checker"]} if config["checker"] else {}
+    checker = {"checker": config["checker"]} if config.get("checker") else {}
     checkers = models_of(checker, config["decoding"]["check"], cfg.journals, "check")
     judge = judge_of_refusals(config["judge"], root=cfg.images, journals=cfg.journals, seed=cfg.seed)
     if "hard" in names:
@@ -121,6 +121,8 @@ def main(cfg: DictConfig) -> None:
         say(str(stop) or "Stopped; finished calls are kept, and the same command goes on from there.")
         sys.exit(130)
 
+    if config["split"] is not None and result.questions:
+        result.questions = split_by_image(result.questions, cfg.images, config["split"], seed=cfg.seed)
     judges = {each.name: each.used for each in models_in(judge)} if "hard" in names else {}
     summary = {
         "yields": result.yields,
@@ -144,6 +146,10 @@ def main(cfg: DictConfig) -> None:
     left = len(result.questions)
     answerable = sum(question.answerable for question in result.questions)
     say(f"questions: {out} ({left - answerable} unanswerable, {answerable} answerable, of {len(questions)})")
+    if any(question.split is None for question in result.questions):
+        say(
+            "They have no split yet: set split={train:0.8,validation:0,test:0.2} before training data is built"
+        )
     if result.dropped:
         undecided = sum(row.undecided for row in result.dropped)
         dropped = out.with_suffix(".dropped.jsonl")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from align.data.images import MAX_PIXELS, ImageFacts, inspect_images, resolve_image
 from align.data.near_duplicates import Fingerprint, groups_of, near_duplicates
+from align.data.split import split_questions
 from align.records import DataError, Problem, Question
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -84,6 +85,36 @@ def require_images(questions: Sequence[Question], root: str | Path) -> None:
     ]
     if problems:
         raise DataError(problems)
+
+
+def split_by_image(
+    questions: Sequence[Question], root: str | Path, fractions: Mapping[str, float], *, seed: int = 0
+) -> list[Question]:
+    """Give every question a split, so that no picture, nor one that is the same to the eye, is in two.
+
+    Raises:
+        DataError: an image is not there, or is broken.
+        ValueError: fractions that do not sum to 1, or too few images for them.
+    """
+    facts = inspect_images(
+        {question.image for question in questions}, root, follow_links=True, fingerprints=True
+    )
+    whole = {name: fact for name, fact in facts.items() if isinstance(fact, ImageFacts)}
+    problems = [
+        Problem(file=str(Path(root) / name), field="image", message=fact)
+        for name, fact in facts.items()
+        if isinstance(fact, str)
+    ]
+    if problems:
+        raise DataError(problems)
+    marks = {name: fact.fingerprint for name, fact in whole.items() if fact.fingerprint is not None}
+    return split_questions(
+        questions,
+        fractions,
+        seed=seed,
+        digests={name: fact.digest for name, fact in whole.items()},
+        together=groups_of(near_duplicates(marks)),
+    )
 
 
 def _copies(whole: dict[str, ImageFacts]) -> dict[str, str]:

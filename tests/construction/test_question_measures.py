@@ -41,7 +41,7 @@ def test_self_bleu_of_too_few_or_wrongly_set():
     assert self_bleu(TEXTS[:2]) == pytest.approx(100)
     with pytest.raises(ValueError, match="smoothing"):
         self_bleu(TEXTS, smoothing="some")
-    with pytest.raises(ValueError, match="n must be"):
+    with pytest.raises(ValueError, match="must be 1 or more"):
         self_bleu(TEXTS, n=0)
 
 
@@ -187,7 +187,7 @@ def test_a_local_model_embeds_a_text_the_same_in_any_batch(encoder, mode):
 
 
 def test_a_model_that_would_be_read_wrongly_is_refused(encoder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="config.json"):
+    with pytest.raises(FileNotFoundError, match="no folder with a model"):
         embed_locally(tmp_path, ["the dog"])
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "1_Pooling").mkdir()

@@ -1,10 +1,14 @@
 """Embeddings and moderations from a server on loopback, with the faults that real ones have."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from align.records import DataError
 
 @contextmanager
 def serving(reply):
-    """`reply(texts, n)` gives (status, JSON or text); n counts requests. Yields the address and the requests."""
+    """`reply(texts, n)` gives (status, JSON or text) of request n. Yields the address and the requests."""
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -147,3 +151,67 @@ def test_a_torn_last_line_is_cut_off_and_a_broken_one_is_an_error(tmp_path):
         asked.journal.write_bytes(b"nonsense\n" + whole)
         with pytest.raises(DataError, match=r"x\.jsonl:1"):
             asked.ask(["b"])
+
+
+@pytest.mark.program
+def test_the_program_measures_by_category_beside_what_the_paper_reports(tmp_path):
+    root = Path(__file__).parents[2]
+    rows = [json.loads(line) for line in (root / "samples/photos/mohobench.json").read_text().splitlines()]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row | {"source": "photos"}) + "\n" for row in rows))
+
+    def measured(*overrides):
+        command = [
+            sys.executable,
+            str(root / "data_prep/measure_questions.py"),
+            "questions=q.jsonl",
+            "folder=.",
+        ]
+        result = subprocess.run(
+            [*command, *overrides],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(root), "COLUMNS": "300"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    def lines_with(output, start):
+        return [
+            [cell.strip() for cell in line.split("│")[1:-1]]
+            for line in output.splitlines()
+            if f"│ {start}" in line
+        ]
+
+    status, output = measured()
+    assert status == 0, output
+    assert "reported, not re-run" in output
+    assert lines_with(output, "Self-BLEU-4, exp")[0][-2:] == ["36.78", "42.24"]
+    assert lines_with(output, "TF-IDF cosine")[0][-2:] == ["-", "-"]  # never beside 0.39
+    assert "not comparable" in output
+    found = json.loads((tmp_path / "measures.json").read_text())
+    assert [entry["questions"] for entry in found["measures"].values()] == [112, 28, 28, 28, 28, 84]
+    assert found["similarity"]["comparable_with_reported"] is False
+    assert found["reported_not_rerun"]["MoHoBench"]["self_bleu"] == 36.78
+
+    def reply(texts, n):
+        if rows[0]["question"] in texts:
+            return 400, "no"
+        return (
+            moderated(texts)
+            if any(path.endswith("moderations") for path, *_ in requests[-1:])
+            else embedded(texts)
+        )
+
+    with serving(reply) as (url, requests):
+        settings = ["similarity.kind=endpoint", "similarity.model=e", f"similarity.base_url={url}"]
+        settings += ["moderation.model=m", f"moderation.base_url={url}"]
+        status, output = measured(*settings)
+        assert status == 1
+        assert "1 embeddings failed" in output
+        assert "1 moderations failed" in output
+        assert lines_with(output, "cosine of e")[0][-2:] == ["0.39", "0.41"]
+        blocked = lines_with(output, "blocked by moderation")[0]
+        assert (blocked[1], blocked[-2:]) == ("0.90 %", ["0.09 %", "-"])  # one that speaks of a badge, of 111
+        measures = json.loads((tmp_path / "measures.json").read_text())["measures"]
+        assert measures["all unanswerable"]["moderation"]["failed"] == 1
