@@ -94,7 +94,11 @@ async def ask(model: Model, call: Call, endpoint: Endpoint, decoding: Decoding, 
     """Send one request. Raises `Trouble`."""
     # Again before each request: a provider that starts its own server makes its client with the first.
     _without_hidden_retries(model)
-    messages, config = _messages(call), _config(call, endpoint, decoding, seed)
+    try:
+        messages = _messages(call)
+    except OSError as error:
+        raise Trouble(f"a picture cannot be read: {error}", "never", billed=False) from error
+    config = _config(call, endpoint, decoding, seed)
     try:
         async with asyncio.timeout(endpoint.timeout):
             output = await model.generate(messages, config=config)

@@ -35,7 +35,10 @@ def call_digest(call: Call, run: str, seed: int) -> str:
 
 
 def request_seed(seed: int, key: str, refused: int) -> int:
-    """The seed of a request (31 bits): another one for each call, and after each text that was refused."""
+    """The seed of a request (31 bits): another one for each call, and after each text that was refused.
+
+    At temperature 0, where it would change nothing, none is sent.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}\x1f{key}\x1f{refused}".encode()).digest()[:4], "big") >> 1
 
 

@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from aiolimiter import AsyncLimiter
 
@@ -79,7 +80,7 @@ class Engine:
         todo.sort(key=lambda entry: self.journal.history.state(entry[0]).why is not None)
         self._show_progress()
         with self._ctrl_c():
-            if todo and self.endpoint.budget.bounded and not self.journal.history.answered.calls:
+            while todo and self._bounds_are_untried() and not self.stopping.is_set():
                 # The largest alone: what it takes says whether the bounds hold, before many go out on them.
                 first = max(todo, key=lambda entry: self._bound(entry[1]).input_tokens)
                 todo.remove(first)
@@ -91,6 +92,9 @@ class Engine:
                         group.create_task(self._work(queue))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from None
+
+    def _bounds_are_untried(self) -> bool:
+        return self.endpoint.budget.bounded and not self.journal.history.texts
 
     async def _work(self, queue: Iterator[tuple[str, Call]]) -> None:
         while not self.stopping.is_set() and (entry := next(queue, None)) is not None:
@@ -152,7 +156,9 @@ class Engine:
         try:
             await self._turn()
             attempt = state.sent + 1
-            seed = request_seed(self.seed, call.key, state.refused_texts) if self.endpoint.seeds else None
+            seed = None
+            if self.endpoint.seeds and self.decoding.temperature != 0:
+                seed = request_seed(self.seed, call.key, state.refused_texts)
             self.journal.write("sent", name, call.key, attempt=attempt, **_tokens(base))
             self.requests += 1
             try:
@@ -248,11 +254,19 @@ class Engine:
         while True:
             await self._sleep(self._not_before - time.monotonic())
             if self.limiter is not None:
-                await self.limiter.acquire()
+                await self._unless_stopped(self.limiter.acquire())
             if self.stopping.is_set():
                 raise _Stopped
             if time.monotonic() >= self._not_before:
                 return
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> None:
+        tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self.stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _backoff(self, tries: int) -> float:
         # Jitter, so that calls which failed together do not come back together.

@@ -54,6 +54,7 @@ class History:
     def __init__(self) -> None:
         self.calls: dict[str, CallState] = {}
         self.answered = Amount()
+        self.texts = 0
         self.raised = Raised()
 
     @property
@@ -81,6 +82,7 @@ class History:
                 state.taken += taken
                 self.answered += taken
                 if row["what"] == "text":
+                    self.texts += 1
                     state.text, state.truncated = row["text"], row["truncated"]
                     self.raised.learn(bound, taken)
                 else:

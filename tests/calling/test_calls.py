@@ -115,7 +115,7 @@ def test_a_call_that_the_endpoint_calls_bad_is_not_tried_again_in_this_run(stand
     assert {outcome.attempts for outcome in report.outcomes.values()} == {1}
     assert (report.counts["finished"], report.counts["failed"], report.stopped) == (1, 30, None)
     # The next run begins with those that never failed.
-    run_calls([*calls, Call("new", "new")], endpoint(server), DECODE, journal)
+    run_calls([*calls, Call("new", "new")], endpoint(server, max_connections=1), DECODE, journal)
     assert text_of(server.bodies[31]) == "new"
 
 
@@ -197,6 +197,8 @@ def test_samples_of_one_question_have_seeds_of_their_own_and_so_has_a_text_after
     run_calls(calls, settings, DECODE, journal.with_name("other"), seed=1)
     assert not set(seeds) & {body["seed"] for body in server.bodies[4:]}
     run_calls(calls, endpoint(server, seeds=False), DECODE, journal.with_name("none"))
+    assert "seed" not in server.bodies[-1]
+    run_calls(calls, endpoint(server), Decode(20, 0.0), journal.with_name("greedy"))
     assert "seed" not in server.bodies[-1]
 
 
@@ -439,6 +441,16 @@ def test_an_endpoint_says_what_is_wrong_with_its_description(stand_in, monkeypat
     ]:
         with pytest.raises(EndpointError, match=message):
             open_model(Endpoint(**settings))
+
+
+def test_a_model_of_this_process_is_asked_too_and_known_by_its_weights(journal, tmp_path):
+    Image.new("RGB", (96, 96), "red").save(tmp_path / "a.png")
+    local = Endpoint(model="align/tiny_vlm", args={"batch_size": 2}, budget={"calls": 2})
+    calls = [Call(str(k), "What is in the picture?", (tmp_path / "a.png",)) for k in range(3)]
+    report = run_calls(calls, local, Decode(8), journal)
+    assert [bool(outcome.text) for outcome in report.outcomes.values()] == [True, True]
+    assert "budget of calls=2" in report.stopped
+    assert report.digest != local.digest(Decode(8))
 
 
 def test_runs_in_other_threads_and_one_after_another(stand_in, tmp_path):
