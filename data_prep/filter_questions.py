@@ -147,9 +147,7 @@ def main(cfg: DictConfig) -> None:
     answerable = sum(question.answerable for question in result.questions)
     say(f"questions: {out} ({left - answerable} unanswerable, {answerable} answerable, of {len(questions)})")
     if any(question.split is None for question in result.questions):
-        say(
-            "They have no split yet: set split={train:0.8,validation:0,test:0.2} before training data is built"
-        )
+        say("They have no split yet; training data needs one: split={train:0.8,validation:0,test:0.2}")
     if result.dropped:
         undecided = sum(row.undecided for row in result.dropped)
         dropped = out.with_suffix(".dropped.jsonl")

@@ -17,7 +17,15 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from align.construction.measure import REPORTED, Settings, groups_of, measure, notes, print_measures
+from align.construction.measure import (
+    REPORTED,
+    Settings,
+    groups_of,
+    measure,
+    notes,
+    print_measures,
+    require_libraries,
+)
 from align.construction.services import Service, ServiceError
 from align.construction.similarity import Embedded, TfIdf, embed_locally
 from align.data.report import progress_bar, say
@@ -27,6 +35,7 @@ from align.run import run_folder, to_plain, write_run_json
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="measure_questions")
 def main(cfg: DictConfig) -> None:
+    require_libraries()
     folder, config = run_folder(), to_plain(cfg)
     settings = Settings(**config["self_bleu"], opening_words=cfg.opening_words, seed=cfg.seed)
     kind = cfg.similarity.kind

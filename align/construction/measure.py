@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,15 @@ class Settings:
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 2:
             raise ValueError(f"self_bleu.sample must be 2 or more, or null, not {self.sample}")
+
+
+def require_libraries() -> None:
+    """Raises `ModuleNotFoundError` that names the extra to install."""
+    missing = [name for name in ("sacrebleu", "sklearn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"measuring needs {' and '.join(missing)}: pip install 'mohoalign[construct]'"
+        )
 
 
 def groups_of(questions: Sequence[Question]) -> dict[str, list[Question]]:
