@@ -173,7 +173,7 @@ def _trouble(model: Model, error: Exception) -> Trouble:
     status = getattr(cause, "status_code", None)
     if status in (401, 402, 404, 405) or "insufficient_quota" in str(cause):
         return Trouble(why, "stop", billed=False)
-    billed = not isinstance(status, int)
+    billed = not isinstance(status, int) and not _never_arrived(cause)
     decision = model.api.should_retry(cause)
     if isinstance(decision, RetryDecision) and decision.retry:
         then: Literal["wait", "again"] = "wait" if decision.kind == "rate_limit" else "again"
@@ -184,6 +184,14 @@ def _trouble(model: Model, error: Exception) -> Trouble:
     if decision or passing or any(base.__name__ == "APIConnectionError" for base in type(cause).__mro__):
         return Trouble(why, "again", billed=billed)
     return Trouble(why, "never", billed=billed)
+
+
+def _never_arrived(error: BaseException | None) -> bool:
+    while error is not None:
+        if type(error).__name__ in ("ConnectError", "ConnectTimeout"):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _shown(model: Model, text: str, length: int = 500) -> str:
