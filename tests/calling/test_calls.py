@@ -144,6 +144,15 @@ def test_an_endpoint_that_is_down_stops_the_run(stand_in, journal):
     assert report.counts["not_made"] >= 50 - FAILURES_IN_A_ROW - 1
 
 
+def test_a_server_that_is_not_there_costs_nothing(journal):
+    nowhere = Endpoint(
+        model="openai-api/stand-in/m", base_url="http://127.0.0.1:9/v1", backoff=0.01, attempts=2
+    )
+    report = run_calls([Call("k", "x")], nowhere, DECODE, journal)
+    assert "Connection error" in report.outcomes["k"].error
+    assert (report.counts["requests"], report.tokens) == (2, {"input": 0, "output": 0})
+
+
 def test_outcomes_are_in_the_calls_order_and_progress_counts_them(stand_in, journal):
     server = stand_in(lambda request, n: Fault.stall((7 - int(text_of(request))) * 0.02, text_of(request)))
     seen = []
