@@ -112,4 +112,7 @@ def _sentence(why: str | None, not_made: int) -> str | None:
     # What stopped the run may have come with the last call.
     if why is None or not not_made:
         return None
-    return f"{not_made} call(s) not made: {why.rstrip('.')}. What is finished is kept; the same command goes on from there."
+    why = why.rstrip(".")
+    return (
+        f"{not_made} call(s) not made: {why}. What is finished is kept; the same command goes on from there."
+    )
