@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ class EndpointError(Exception):
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A key that was put in the wrong place must not be repeated by the error that says so.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +100,13 @@ class Endpoint(_Settings):
                     "an environment variable and give that variable's name as endpoint.key"
                 )
         return args
+
+    @field_validator("key")
+    @classmethod
+    def _a_name(cls, key: str | None) -> str | None:
+        if key is not None and not re.fullmatch(r"[A-Za-z_]\w*", key):
+            raise ValueError("this is the name of the environment variable that holds the key, not the key")
+        return key
 
     @field_validator("base_url")
     @classmethod

@@ -440,9 +440,11 @@ def test_an_endpoint_says_what_is_wrong_with_its_description(stand_in, monkeypat
         ({"model": "openai/m", "budget": {"dollars": 1}}, "set endpoint.price.input"),
         ({"model": "openai/m", "price": {"input": 1}}, "give both input and output"),
         ({"model": "openai/m", "temprature": 1}, "temprature"),
+        ({"model": "openai/m", "key": "sk-1234"}, "not the key"),
     ]:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as caught:
             Endpoint(**settings)
+        assert "sk-1234" not in str(caught.value)
     for settings, message in [
         ({"model": "openai/m", "key": "NO_SUCH_KEY"}, "NO_SUCH_KEY"),
         ({"model": "openai/m"}, "OPENAI_API_KEY"),
