@@ -264,6 +264,7 @@ def test_off_loopback_a_token_is_demanded(server):
         reply = client.get(path, follow_redirects=False)
         assert reply.status_code == 401, path
         assert TOKEN not in reply.text
+    assert "That is not the token" in client.get("/?token=wrong").text
     assert client.get(f"/api/setup?token={TOKEN}").status_code == 401  # on the first page only
     assert send(client, one, event(one, "q1", rationality=1)).status_code == 401
     reply = client.get(f"/?token={TOKEN}", follow_redirects=False)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from align.records import Question, Response, Verdict, read_records, write_records
+from align.reviewing import scales
 from align.reviewing.settling import NotKept
 
 pytestmark = pytest.mark.program
@@ -202,6 +204,9 @@ def test_a_review_from_the_first_key_to_the_exports(browser, serve):
 
     # It dies again, and the page that stays open goes on by itself when the server is back.
     server.kill()
+    type_keys(page, "3u")  # an undo, too, needs no server
+    until(page, "document.querySelectorAll('#dock button.chosen').length === 2")
+    assert chosen(page) == ["1", "2"]
     type_keys(page, "3r")
     page.wait_for_selector("#dialog[open]")
     page.keyboard.press("4")
@@ -274,6 +279,45 @@ def test_a_review_from_the_first_key_to_the_exports(browser, serve):
     report = json.loads((server.out / "review.json").read_text())
     assert report["agreement"]["self"]["ana"]["decision"]["n"] == 2
     assert (server.out / "run.json").exists()
+
+
+def test_the_page_folds_decisions_as_the_server_does(browser, serve):
+    """The page goes on before the server answers, by rules.js; both must come to the same state."""
+    page = browser.new_page()
+    page.goto(serve("questions").url)
+    rng = random.Random(3)
+    choices = {
+        "questions": [
+            {"rationality": 1}, {"rationality": None}, {"novelty": 2}, {"diversity": 3},
+            {"decision": "accept"}, {"decision": "reject", "note": "why"},
+            {"decision": "fix", "fix": {"question": "x"}}, {"decision": None},
+        ],
+        "responses": [
+            {"refused": True}, {"refused": False}, {"refused": None}, {"rationality": 3}, {"helpfulness": 9},
+            {"helpfulness": None}, {"unjudged": "why"}, {"unjudged": None},
+        ],
+    }  # fmt: skip
+    cases = []
+    for mode in ("questions", "responses"):
+        for _ in range(150):
+            steps = [rng.choice(choices[mode]) for _ in range(rng.randint(1, 8))]
+            state = {}
+            for step in steps:
+                state = scales.fold(mode, state, step)
+            names = [{"name": scale.name} for scale in scales.SCALES[mode]]
+            cases.append([mode, names, steps, state, scales.complete(mode, state)])
+    theirs = page.evaluate(
+        """async (cases) => {
+          const { fold, complete } = await import('/page/rules.js');
+          return cases.map(([mode, scales, steps]) => {
+            const state = steps.reduce((state, step) => fold(mode, state, step), {});
+            return [state, complete(mode, scales, state)];
+          });
+        }""",
+        cases,
+    )
+    assert theirs == [[state, done] for *_, state, done in cases]
+    assert {done for *_, done in cases} == {True, False}
 
 
 def test_responses_are_judged_by_keyboard_and_hostile_text_stays_text(browser, serve):

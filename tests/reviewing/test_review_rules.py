@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from align.records import DataError, Question, Response, Verdict, read_records
+from align.records import DataError, Question, Response, Verdict, digest_of_text, read_records
 from align.reviewing.assignment import fixed_shares, own_order, second_pass
 from align.reviewing.export import human_verdicts, settle, write_exports
 from align.reviewing.items import check_images, choose_items, question_items, response_items
@@ -280,8 +280,13 @@ def test_verdicts_of_people_and_how_a_judge_compares(play, tmp_path):
         Verdict(question_id="q1", model="m2", judge="rules", refused=False, helpfulness=8),
         Verdict(question_id="q3", model="m1", judge="rules", error="broken"),
         Verdict(question_id="q9", model="m1", judge="rules", refused=True),
+        # On a text that was sampled before the one that people saw.
+        Verdict(
+            question_id="q1", model="m1", judge="old", refused=True, text_digest=digest_of_text("Monet.")
+        ),
     ]
     compared = agreement_report(one.review, judged)["judges"]
+    assert {row["judge"] for row in compared} == {"rules"}
     rows = {row["measure"]: row for row in compared if row["annotator"] == "ana"}
     assert (rows["refused"]["n"], rows["refused"]["percent"]) == (2, 50.0)
     assert (rows["helpfulness"]["n"], rows["helpfulness"]["percent"]) == (2, 50.0)
