@@ -33,8 +33,8 @@ GOLD = "gold"
 
 
 # Not always: with the caption in each, refusals would be told from answers by their length alone.
-_SHOWN_SHARE = 0.5
-_SHOWN_WITH_ANSWER = 0.9
+_SHOWN_SHARE = 0.45
+_SHOWN_WITH_ANSWER = 0.95
 _BASIS_SHARE = 0.6
 _DRAWS = 12
 # Words that lose their capital inside a sentence; any other first word may be a name.
@@ -87,13 +87,12 @@ def compose_answer(question: Question, rng: random.Random) -> str:
     """
     answer = _gold(question)
 
-    def draw() -> str:
+    def draw(show: bool) -> str:
         sentence = answer_sentence(question.question, answer)
         said = as_sentence(sentence) if sentence else _framed(answer, rng)
         basis = rng.choice(BASES) if rng.random() < _BASIS_SHARE else ""
-        shown = (
-            _shown(question.caption, rng) if question.caption and rng.random() < _SHOWN_WITH_ANSWER else ""
-        )
+        shows = show and rng.random() < _SHOWN_WITH_ANSWER
+        shown = _shown(question.caption, rng) if shows and question.caption else ""
         offer = rng.choice(OFFERS) if rng.random() < 0.3 else ""
         # A basis such as `The picture shows it plainly` refers to the sentence before it.
         order = rng.choice(((said, basis, shown), (shown, said, basis)))
@@ -160,9 +159,9 @@ def _refusal(
 ) -> str:
     grounds = as_sentence(reason) if reason else ""
 
-    def draw() -> str:
+    def draw(show: bool) -> str:
         opening = rng.choice(OPENINGS[category])
-        shown = _shown(caption, rng) if caption and rng.random() < _SHOWN_SHARE else ""
+        shown = _shown(caption, rng) if show and caption and rng.random() < _SHOWN_SHARE else ""
         # An offer to describe the picture makes no sense after describing it.
         closings = [text for text in CLOSINGS[category] if not (shown and "visible" in text)]
         closing = rng.choice(closings) if rng.random() < 0.4 else ""
@@ -184,17 +183,17 @@ def _refusal(
     return _read_as(True, draw, asked)
 
 
-def _read_as(refused: bool, draw: Callable[[], str], asked: str) -> str:
+def _read_as(refused: bool, draw: Callable[[bool], str], asked: str) -> str:
     """The first of some drawn texts that the rules read as what it is meant to be; else the last of them.
 
-    Which words are misread hangs on the reason and the caption (`many could be meant` is read as a guess), so
-    a few can't be helped by drawing.
+    Which words are misread hangs on the reason and the caption (`its hands can't be read` is taken for a
+    refusal), so the later ones go without the caption, and a few reasons can't be helped.
     """
-    text = draw()
-    for _ in range(_DRAWS - 1):
+    text = draw(True)
+    for number in range(1, _DRAWS):
         if judge_refusal(text, asked).refused is refused:
             return text
-        text = draw()
+        text = draw(number < _DRAWS // 2)
     return text
 
 

@@ -120,7 +120,7 @@ def test_refusals_of_photographs_read_as_refusals_and_begin_in_many_ways(photos)
     assert read(plain) >= 0.94
     assert read(joined) >= 0.98
     for texts in (plain, joined):
-        assert diversity(texts)["top_share"] <= 0.05
+        assert diversity(texts)["top_share"] <= 0.06
         assert diversity(texts)["distinct"] >= 70
     assert all(q.reason in text for q, text in zip(unanswerable, plain, strict=True))
 
