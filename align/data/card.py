@@ -95,7 +95,7 @@ def limits(section: Mapping[str, Any], rows: Rows, origin: Origin) -> list[str]:
         if composed:
             found.append(
                 f"{composed / total:.0%} of the {side} texts ({composed}) were put together by rules from "
-                "reason and caption, without a model: they are plainer and more alike than a teacher's."
+                "what the questions say, without a model: they are plainer and more alike than a teacher's."
             )
     if "rejected" in written:
         models = {
