@@ -54,6 +54,17 @@ def refuse_second_quantization(name: str, config: PreTrainedConfig) -> None:
         )
 
 
+def keep_trainable(model: nn.Module) -> None:
+    """Keep quantised weights in the form that gradients can be taken through.
+
+    On CPUs with AVX512-BF16 bitsandbytes turns them into another one, for inference only, at the first pass
+    in eval mode without gradients (`Linear4bit.forward`); what trains the model afterwards fails.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def is_quantized(model: nn.Module) -> bool:
     """Whether some of a model's weights are quantised, now or as they were stored."""
     return getattr(getattr(model, "config", None), "quantization_config", None) is not None

@@ -54,6 +54,17 @@ def run(words: list[str], home: Path, expect: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("program", ["sft", "dpo"])
+def test_quantised_weights_train_on_a_cpu_after_they_were_looked_at(
+    program: str, rows_root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes comes with the extra `gpu`")
+    settings = ["model.quantization=4bit", "tracking=none", "trainer.max_steps=2", "trainer.save_strategy=no"]
+    run([sys.executable, *command(program, rows_root, tmp_path / "run", *settings)], tmp_path)
+    weights = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    assert all(weight.abs().max() > 0 for name, weight in weights.items() if "lora_B" in name)
+
+
 def test_sft_under_a_bare_accelerate_launch(rows_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     launcher = [sys.executable, "-m", "accelerate.commands.launch"]
