@@ -21,6 +21,7 @@ from collections.abc import Callable
 from align.data.answer_sentences import answer_sentence
 from align.data.answer_wording import BASES, FRAMES, NO_FRAMES, OFFERS, YES_FRAMES
 from align.data.refusal_wording import CLOSINGS, FALSE_REASONS, JOINED, OPENINGS, SHOWN
+from align.judging.matching import matches
 from align.judging.rules import judge_refusal
 from align.miniworld import honest
 from align.miniworld.questions import Query
@@ -98,7 +99,11 @@ def compose_answer(question: Question, rng: random.Random) -> str:
         order = rng.choice(((said, basis, shown), (shown, said, basis)))
         return " ".join(part for part in (*order, offer) if part)
 
-    return _read_as(False, draw, question.question)
+    def fits(text: str) -> bool:
+        # Words of the caption before it can deny it: `... is not. Gray is the wall.`
+        return judge_refusal(text, question.question).refused is False and matches(text, [answer])
+
+    return _first_that(fits, draw)
 
 
 def _gold(question: Question) -> str:
@@ -180,18 +185,18 @@ def _refusal(
             )
         return " ".join(part for part in (*order, closing) if part)
 
-    return _read_as(True, draw, asked)
+    return _first_that(lambda text: judge_refusal(text, asked).refused is True, draw)
 
 
-def _read_as(refused: bool, draw: Callable[[bool], str], asked: str) -> str:
-    """The first of some drawn texts that the rules read as what it is meant to be; else the last of them.
+def _first_that(fits: Callable[[str], bool], draw: Callable[[bool], str]) -> str:
+    """The first of some drawn texts that fits, so reads as what it is meant to be; else the last of them.
 
     Which words are misread hangs on the reason and the caption (`its hands can't be read` is taken for a
     refusal), so the later ones go without the caption, and a few reasons can't be helped.
     """
     text = draw(True)
     for number in range(1, _DRAWS):
-        if judge_refusal(text, asked).refused is refused:
+        if fits(text):
             return text
         text = draw(number < _DRAWS // 2)
     return text

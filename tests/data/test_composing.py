@@ -169,6 +169,22 @@ def test_a_reason_inside_a_sentence_loses_its_capital_unless_that_is_a_names():
     assert all("Two fit. Three do not." in text for text in drawn("Two fit. Three do not."))
 
 
+def test_a_caption_that_reads_as_a_refusal_or_denies_the_answer_is_left_out():
+    question = Question(
+        id="q",
+        image="q.jpg",
+        question="What color is the wall?",
+        category="Answerable",
+        source="t",
+        answers=("gray",),
+        caption="A clock whose hands cannot be read, and whose numerals one does not",
+    )
+    for n in range(60):
+        text = compose_answer(question, random.Random(n))
+        assert judge_refusal(text, question.question).refused is False
+        assert matches(text, ("gray",))
+
+
 def test_yes_and_no_begin_their_answers():
     for gold in ("yes", "no"):
         question = Question(
