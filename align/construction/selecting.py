@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from align.construction.drafts import Rules, faults_of
 from align.construction.yields import Dropped, drop
@@ -59,15 +59,19 @@ def duplicates_stage(
     ranked = sorted(questions, key=lambda q: rank(q, seed))
     by_id = {question.id: question for question in ranked}
     copies: dict[str, tuple[str, str, float]] = {}
-    for group in _by_image(ranked).values():
-        copies |= {
-            id: ("alike, same image", other, alike) for id, other, alike in _alike_in(group, same_image)
-        }
+    groups = _by_image(ranked)
+    for (_, answerable), group in groups.items():
+        if not answerable:
+            copies |= _alike_in(group, same_image)
     left = {q.id: q.question for q in ranked if not q.answerable and q.id not in copies}
     copies |= {
         id: ("alike, other image", other, alike)
         for id, (other, alike) in near_copies(left, other_image).items()
     }
+    for (_, answerable), group in groups.items():
+        if answerable:
+            # A twin goes with its question. It must not push out the twin of the question that stays.
+            copies |= _alike_in([q for q in group if q.twin not in copies], same_image)
     dropped = []
     for question in questions:
         if question.id in copies:
@@ -142,9 +146,10 @@ def _by_image(questions: Sequence[Question]) -> Mapping[tuple[str, bool], list[Q
     return groups
 
 
-def _alike_in(group: Sequence[Question], threshold: float) -> Iterator[tuple[str, str, float]]:
-    """The questions that repeat an earlier one: their ids, the earlier one's, and how similar they are."""
+def _alike_in(group: Sequence[Question], threshold: float) -> dict[str, tuple[str, str, float]]:
+    """The questions that repeat an earlier one: by id the reason, the earlier one's id, how similar they are."""
     kept: list[tuple[str, frozenset[str]]] = []
+    copies: dict[str, tuple[str, str, float]] = {}
     for question in group:
         words = content_words(question.question)
         found = next(
@@ -153,7 +158,8 @@ def _alike_in(group: Sequence[Question], threshold: float) -> Iterator[tuple[str
         if found is None:
             kept.append((question.id, words))
         else:
-            yield question.id, *found
+            copies[question.id] = ("alike, same image", *found)
+    return copies
 
 
 def _over(questions: Sequence[Question], most: int | None, seed: int) -> set[str]:

@@ -226,6 +226,24 @@ def test_near_duplicates_go_and_the_hardest_stays():
     assert content_words("What is it?")  # a question of nothing but common words is compared by them
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_of_two_pairs_that_repeat_each_other_one_stays_whole(seed):
+    def pair(id, asked, twin):
+        return [
+            question(id, asked, twin=f"{id}-twin"),
+            question(f"{id}-twin", twin, "Answerable", twin=id),
+        ]
+
+    questions = [
+        *pair("one", "Who owns this small brown dog?", "What color is the collar of the small dog?"),
+        *pair("two", "Who owns the small brown dog?", "What color is the collar of this small dog?"),
+    ]
+    stages = {"duplicates": lambda given, before: duplicates_stage(given, seed=seed)}
+    result = run_stages(questions, stages, require_twin=True)
+    assert len(result.questions) == 2
+    assert result.questions[0].twin == result.questions[1].id
+
+
 def covering(image, *missing):
     return [question(f"{image}-{c}", category=c, image=image) for c in UNANSWERABLE if c not in missing]
 
