@@ -147,7 +147,7 @@ def _by_image(questions: Sequence[Question]) -> Mapping[tuple[str, bool], list[Q
 
 
 def _alike_in(group: Sequence[Question], threshold: float) -> dict[str, tuple[str, str, float]]:
-    """The questions that repeat an earlier one: by id the reason, the earlier one's id, how similar they are."""
+    """The questions that repeat an earlier one: by id why, the earlier one, and how similar they are."""
     kept: list[tuple[str, frozenset[str]]] = []
     copies: dict[str, tuple[str, str, float]] = {}
     for question in group:

@@ -25,7 +25,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from align.data.images import inspect_images
+from align.data.audit import image_digests
+from align.data.images import inspect_images, resolve_image
 from align.data.json_rows import MAX_ROW, iter_rows
 from align.records import (
     Category,
@@ -136,12 +137,11 @@ def read_preferences(
         except ValidationError as error:
             reading.problems.extend(problems_of(error, str(path), raw.line))
             reading.bad_rows.add(number)
-    bad_images = _bad_images(rows, images, follow_links)
+    bad_images, split_of_copy = _look_at_images(rows, images, follow_links, split_of)
     for number, line, record in rows:
         wrong = [bad_images[image] for image in record.images if image in bad_images]
-        held = sorted(
-            {split for image in record.images if (split := split_of.get(image)) not in (None, "train")}
-        )
+        shown = {split_of.get(image) or split_of_copy.get(image) for image in record.images}
+        held = sorted(split for split in shown if split not in (None, "train"))
         if wrong:
             reading.bad_rows.add(number)
             reading.problems += [
@@ -161,14 +161,22 @@ def read_preferences(
     return reading
 
 
-def _bad_images(
-    rows: list[tuple[int, int, Pair | SFTRow]], root: str | Path | None, follow_links: bool
-) -> dict[str, str]:
+def _look_at_images(
+    rows: list[tuple[int, int, Pair | SFTRow]],
+    root: str | Path | None,
+    follow_links: bool,
+    split_of: Mapping[str, str | None],
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    """What is wrong with images of rows, and the split of those that have the bytes of a question's image."""
     if root is None:
-        return {}
+        return {}, {}
     names = [image for _, _, record in rows for image in record.images]
     facts = inspect_images(names, root, follow_links=follow_links)
-    return {name: result for name, result in facts.items() if isinstance(result, str)}
+    there = [image for image in split_of if resolve_image(image, root).is_file()]
+    split_of_bytes = {digest: split_of[image] for image, digest in image_digests(there, root).items()}
+    good = {name: fact for name, fact in facts.items() if not isinstance(fact, str)}
+    bad = {name: fact for name, fact in facts.items() if isinstance(fact, str)}
+    return bad, {name: split_of_bytes.get(fact.digest) for name, fact in good.items()}
 
 
 def _record(

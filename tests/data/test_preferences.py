@@ -1,6 +1,7 @@
 """The reader of upstream's training rows in LLaMA-Factory's forms."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,20 @@ def test_rows_on_images_of_the_test_split_are_held_out_and_named():
     assert [p.images for p in reading.pairs] == [("rocket.jpg",)]
     assert [p.line for p in reading.held_out] == [2, 21, 40, 59]
     assert all("test split" in p.message for p in reading.held_out)
+
+
+def test_a_copy_of_a_test_image_under_another_name_is_held_out(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("coffee.jpg", "COCO_1.jpg"):
+        shutil.copy(IMAGES / "coffee.jpg", images / name)
+    shutil.copy(IMAGES / "rocket.jpg", images)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(sharegpt(images=[n])) + "\n" for n in ("COCO_1.jpg", "rocket.jpg")))
+    test = [q for q in questions("test") if q.image == "coffee.jpg"]
+    reading = read_preferences(rows, images, questions=test)
+    assert [p.images for p in reading.pairs] == [("rocket.jpg",)]
+    assert [p.message for p in reading.held_out] == ["row 1: its image is in the test split"]
 
 
 def test_unknown_fields_are_counted(read):
