@@ -273,6 +273,8 @@ def test_a_torn_last_line_is_recognised_and_another_broken_line_is_named(stand_i
     assert estimate_calls(calls, endpoint(server), DECODE, journal).calls == 1
     report = run_calls(calls, endpoint(server), DECODE, journal)
     assert (report.counts["cached"], report.counts["requests"], len(server.requests)) == (1, 1, 3)
+    # The line that was written next did not end up behind the torn one.
+    assert run_calls(calls, endpoint(server), DECODE, journal).counts["cached"] == 2
     journal.write_bytes(whole.replace(b'{"what": "text"', b'{"what: "text"', 1))
     with pytest.raises(DataError, match=rf"{journal.name}:2: not a line of UTF-8 JSON"):
         run_calls(calls, endpoint(server), DECODE, journal)

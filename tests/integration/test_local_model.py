@@ -9,6 +9,7 @@ the questions are asked without their pictures.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
 
 from align.calling.call import Call, Decode, Unusable
 from align.calling.endpoint import Endpoint
@@ -114,27 +114,22 @@ def test_responses_of_a_real_model_with_a_kill_in_between(base_url, tmp_path):
     assert all(0 < line["out"] <= 24 for line in texts)
 
 
-def test_structured_answers_of_a_real_model(base_url, tmp_path):
-    class Mark(BaseModel):
-        mark: int
+def test_a_text_that_is_refused_is_asked_for_again_with_another_seed(base_url, tmp_path):
+    """The server takes no JSON schema (`structured`), so the form is asked for in words."""
+    seen = []
 
     def accept(call, text):
-        try:
-            Mark.model_validate_json(text)
-        except ValidationError as error:
-            raise Unusable(str(error)) from error
+        seen.append(text)
+        if not re.fullmatch(r"\D*\b(\d|10)\b\D*", text) or len(seen) < 3:
+            raise Unusable("not one mark from 1 to 10")
 
     endpoint = Endpoint(
-        model="openai-api/llama-cpp/smollm2", base_url=base_url, max_connections=1, structured=True
+        model="openai-api/llama-cpp/smollm2", base_url=base_url, attempts=20, backoff=0, max_connections=1
     )
-    calls = [
-        Call(
-            f"{n}",
-            f"How helpful is this answer, from 1 to 10? {'Yes. ' * n}",
-            system="Reply in JSON.",
-            schema=Mark,
-        )
-        for n in range(1, 4)
+    call = Call("k", "Give one number between 1 and 10, nothing else.", system="You answer with one number.")
+    outcome = run_calls([call], endpoint, Decode(8, 1.0, 0.95), tmp_path / "j.jsonl", accept=accept).outcomes[
+        "k"
     ]
-    report = run_calls(calls, endpoint, Decode(32, 0.8, 0.95), tmp_path / "journal.jsonl", accept=accept)
-    assert report.counts["finished"] == 3, report.outcomes
+    assert re.search(r"\d", outcome.text)
+    assert outcome.attempts == len(seen) >= 3
+    assert len(set(seen)) > 1, "another seed gave the same text"
