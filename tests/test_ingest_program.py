@@ -149,7 +149,7 @@ def test_a_table_with_pictures_in_base64(tmp_path):
     assert (question.source, question.category, question.split) == ("mine", "Context_Dependent", "train")
     assert (tmp_path / "out" / "images" / question.image).is_file()
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["images_folder"] == "out/images"
+    assert report["images_folder"] == str(tmp_path / "out" / "images")
     assert "unknown category 'zz'" in report["problems"][0]["message"]
 
 
