@@ -248,8 +248,9 @@ def _take(asked: Sequence[_Case], written: Written, judge: Judge, bounds: Bounds
             raise RuntimeError(f"the writer returned neither a text nor an error for question {id}")
     verdicts = judge([(case.question, case.text or "") for case in to_judge])
     for case, verdict in zip(to_judge, verdicts, strict=True):
-        # An error beside a verdict is of a further question; without the mark a refusal can't be passed.
-        unmarked = case.kind == "refuse" and verdict.refused and verdict.rationality is None
+        # An error beside a verdict is of a further question; without what it asked a text can't be passed.
+        lacking = verdict.rationality if case.kind == "refuse" else verdict.correct
+        unmarked = verdict.refused is (case.kind == "refuse") and lacking is None
         if verdict.refused is None or (verdict.error is not None and unmarked):
             case.failure = Complaint("judge failed", f"the judge failed: {verdict.error}")
             continue

@@ -412,6 +412,19 @@ def test_a_refusal_without_its_mark_fails_only_where_the_judge_says_so():
     assert "no reply" in writing.left_out[0].why
 
 
+def test_an_answer_of_which_the_judge_could_not_say_whether_it_is_right_is_left_out():
+    def unsure(error):
+        return lambda items: [
+            Verdict(question_id=q.id, model="t", judge="j", refused=False, error=error) for q, _ in items
+        ]
+
+    asked = [question(1, "Answerable", answers=("red",))]
+    teacher = Teacher(lambda ask: "The cup on the table is red.")
+    assert len(write_answers(asked, teacher, unsure(None)).answers) == 1
+    (left,) = write_answers(asked, teacher, unsure("correctness: no reply")).left_out
+    assert (left.fault, "no reply" in left.why) == ("judge failed", True)
+
+
 def test_helpfulness_is_not_asked_of_any_judge():
     model = {"kind": "model", "asks": {"refusal": {"image": False}, "helpfulness": {"image": True}}}
     plain_config = without_helpfulness({"kind": "ensemble", "members": {"a": model, "b": {"kind": "rules"}}})
