@@ -42,9 +42,9 @@ def main(cfg: DictConfig) -> None:
 
     beside = file.parent / "questions.jsonl"
     named = cfg.test or data["questions"] or (beside if beside.is_file() else None)
-    held_out = [read_held_out(named, cfg.test_root)] if named else []
+    held_out = [read_held_out(named, cfg.test_root, fingerprints=True)] if named else []
     if data[f"eval_{cfg.rows}"]:
-        held_out.append(read_held_out(data[f"eval_{cfg.rows}"], data["root"]))
+        held_out.append(read_held_out(data[f"eval_{cfg.rows}"], data["root"], fingerprints=True))
     for part in held_out:
         say(f"held out: {len(part.pictures)} images of {part.file}")
 

@@ -24,6 +24,7 @@ from align.data.audit import (
     duplicate_rows,
     image_digests,
     leaks,
+    near_leaks,
     set_unreadable_apart,
 )
 from align.data.images import open_image, resolve_image
@@ -170,6 +171,7 @@ def audit_rows(
     none_left = bool(too_long) and not any(fits)
     repeated, asked_again = duplicate_rows(rows, digests, file)
     leaked = leaks(rows, digests, held_out, file)
+    alike = near_leaks(rows, data_root, digests, held_out, file)
     kept = [row for row, fit in zip(rows, fits, strict=True) if fit]
     kept_lengths = lengths.where(fits)
 
@@ -210,6 +212,14 @@ def audit_rows(
                 else "no image of the evaluation was found"
                 if held_out
                 else "no questions or pairs of the evaluation were given",
+            ),
+            Finding(
+                "images that look like one of the test",
+                False,
+                alike,
+                None
+                if any(part.fingerprints for part in held_out)
+                else "data_prep/audit.py looks for them, given questions or pairs of the evaluation",
             ),
             Finding("images of the test not found", False, [p for part in held_out for p in part.missing]),
             Finding("repeated rows", False, repeated),

@@ -79,6 +79,7 @@ def test_what_was_not_checked_is_said(pairs: list[Pair], rows_root: Path, tiny: 
     assert {f.check for f in audit.findings if f.not_checked} == {
         "placeholders unlike image features",
         "images of the test in training",
+        "images that look like one of the test",
     }
     assert "parameters" not in audit.report()
     elsewhere = HeldOut("questions.jsonl", {}, [Problem(file="questions.jsonl", message="image not found")])
