@@ -63,6 +63,8 @@ def main(cfg: DictConfig) -> None:
             follow_links=cfg.follow_links,
             max_row=cfg.max_row,
         )
+        if cfg.held_out is not None:
+            rows.hold_out(held_out_images(cfg.held_out, cfg.held_out_root or images, rows.images))
 
     problems = reading.problems + (rows.problems if rows else [])
     complete = reading.complete and (rows is None or rows.complete)

@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from align.data.audit import image_digests
-from align.data.images import inspect_images, resolve_image
+from align.data.images import ImageFacts, inspect_images, resolve_image
 from align.data.json_rows import MAX_ROW, iter_rows
 from align.records import (
     Category,
@@ -57,6 +57,7 @@ class PreferenceReading:
             they are not training data, and not an error of the file.
         n_rows: rows in the file.
         complete: False when a part of the file could not be read as rows at all.
+        images: of each whole image what was seen of it.
         forms: how many rows were in each form.
         unknown_fields: fields that nothing reads, with their numbers of rows.
     """
@@ -69,6 +70,7 @@ class PreferenceReading:
     held_out: list[Problem] = field(default_factory=list)
     n_rows: int = 0
     complete: bool = True
+    images: dict[str, ImageFacts] = field(default_factory=dict)
     forms: Counter[str] = field(default_factory=Counter)
     unknown_fields: Counter[str] = field(default_factory=Counter)
 
@@ -76,6 +78,17 @@ class PreferenceReading:
         """Raise `DataError` with every problem, if there is any."""
         if self.problems:
             raise DataError(self.problems)
+
+    def hold_out(self, reasons: Mapping[str, str]) -> None:
+        """Keep rows out by the images that they show, and say why in `held_out`."""
+        for row in (*self.pairs, *self.sft):
+            why = next((reasons[image] for image in row.images if image in reasons), None)
+            if why is not None:
+                self.held_out.append(
+                    Problem(file=self.file, field="images", row_id=row.question_id, message=why)
+                )
+        self.pairs = [row for row in self.pairs if not reasons.keys() & set(row.images)]
+        self.sft = [row for row in self.sft if not reasons.keys() & set(row.images)]
 
 
 class _Unusable(Exception):
@@ -137,7 +150,7 @@ def read_preferences(
         except ValidationError as error:
             reading.problems.extend(problems_of(error, str(path), raw.line))
             reading.bad_rows.add(number)
-    bad_images, split_of_copy = _look_at_images(rows, images, follow_links, split_of)
+    bad_images, split_of_copy = _look_at_images(rows, images, follow_links, split_of, reading)
     for number, line, record in rows:
         wrong = [bad_images[image] for image in record.images if image in bad_images]
         shown = {split_of.get(image) or split_of_copy.get(image) for image in record.images}
@@ -166,17 +179,18 @@ def _look_at_images(
     root: str | Path | None,
     follow_links: bool,
     split_of: Mapping[str, str | None],
+    reading: PreferenceReading,
 ) -> tuple[dict[str, str], dict[str, str | None]]:
     """What is wrong with images of rows, and the split of those that have the bytes of a question's image."""
     if root is None:
         return {}, {}
     names = [image for _, _, record in rows for image in record.images]
-    facts = inspect_images(names, root, follow_links=follow_links)
+    facts = inspect_images(names, root, follow_links=follow_links, fingerprints=True)
     there = [image for image in split_of if resolve_image(image, root).is_file()]
     split_of_bytes = {digest: split_of[image] for image, digest in image_digests(there, root).items()}
-    good = {name: fact for name, fact in facts.items() if not isinstance(fact, str)}
+    reading.images = {name: fact for name, fact in facts.items() if not isinstance(fact, str)}
     bad = {name: fact for name, fact in facts.items() if isinstance(fact, str)}
-    return bad, {name: split_of_bytes.get(fact.digest) for name, fact in good.items()}
+    return bad, {name: split_of_bytes.get(fact.digest) for name, fact in reading.images.items()}
 
 
 def _record(

@@ -152,6 +152,17 @@ def test_a_copy_of_a_test_image_under_another_name_is_held_out(tmp_path):
     assert [p.message for p in reading.held_out] == ["row 1: its image is in the test split"]
 
 
+def test_rows_on_images_that_another_data_set_holds_out_are_kept_out():
+    reading = read_preferences(UPSTREAM / "vqa_train.json", IMAGES, questions=questions())
+    before = len(reading.pairs)
+    shown = sum("coffee.jpg" in pair.images for pair in reading.pairs)
+    assert reading.images["coffee.jpg"].fingerprint is not None
+    reading.hold_out({"coffee.jpg": "held out elsewhere"})
+    assert shown > 0
+    assert len(reading.pairs) == before - shown
+    assert [problem.message for problem in reading.held_out] == ["held out elsewhere"] * shown
+
+
 def test_unknown_fields_are_counted(read):
     assert read(sharegpt(origin="x"), alpaca()).unknown_fields == {"origin": 1}
 
