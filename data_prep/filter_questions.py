@@ -57,6 +57,7 @@ def main(cfg: DictConfig) -> None:
         require_images(questions, cfg.images)
     usage: dict[str, dict] = {}
     stopped: list[str] = []
+    said: dict[str, list] = {}
 
     for model in answerers if "hard" in names else []:
         model.print_estimate(answer_calls(questions, cfg.images), cfg.seed)
@@ -79,8 +80,7 @@ def main(cfg: DictConfig) -> None:
                 seed=cfg.seed,
                 progress=lambda name, done, total: progress(done, total),
             )
-        write_records(out.with_name("responses.jsonl"), found.responses)
-        write_records(out.with_name("verdicts.jsonl"), found.verdicts)
+        said.update(responses=found.responses, verdicts=found.verdicts)
         usage["hard"] = found.usage
         stopped.extend(found.stopped)
         stopped.extend(f"judge {each.name}: {each.stopped}" for each in models_in(judge) if each.stopped)
@@ -130,6 +130,11 @@ def main(cfg: DictConfig) -> None:
         "stopped": stopped,
         "run": str(folder),
     }
+    kept = {question.id for question in result.questions}
+    for name, rows in said.items():  # apart: steps that read them beside the questions refuse rows of others
+        write_records(out.with_name(f"{name}.jsonl"), [row for row in rows if row.question_id in kept])
+        others = [row for row in rows if row.question_id not in kept]
+        write_records(out.with_name(f"{name}.dropped.jsonl"), others)
     write_records(out, result.questions)
     write_records(out.with_suffix(".dropped.jsonl"), result.dropped)
     write_json(out.with_suffix(".yield.json"), summary)

@@ -270,8 +270,15 @@ def test_filtered_questions(tmp_path, stand_in):
     assert {id for id, d in dropped.items() if d.reason == "too few attempts"} == {
         id for id, f in fates.items() if f == 0
     }
-    responses = read_records(tmp_path / "data/responses.jsonl", Response)
-    verdicts = read_records(tmp_path / "data/verdicts.jsonl", Verdict)
+    left = {q.id for q in read_records(tmp_path / "data/questions.jsonl", Question)}
+    apart = {"": True, ".dropped": False}
+    responses, verdicts = (
+        [row for part in apart for row in read_records(tmp_path / f"data/{name}{part}.jsonl", kind)]
+        for name, kind in (("responses", Response), ("verdicts", Verdict))
+    )
+    for part, wanted_there in apart.items():
+        rows = read_records(tmp_path / f"data/responses{part}.jsonl", Response)
+        assert {row.question_id in left for row in rows} <= {wanted_there}
     assert len(responses) == len(verdicts) == 3 * len(fates)
     assert {r.model[-1] for r in responses if r.text is None} == {"z"}
     assert {v.model[-1] for v in verdicts if v.refused is None} == {"z"}
