@@ -3,8 +3,9 @@
     python data_prep/build_pairs.py                       the miniature world, made if it is not there
     python data_prep/build_pairs.py folder=data/mohobench root=IMAGES       what ingest.py and
                                                           sample_responses.py wrote
-    python data_prep/build_pairs.py folder=data/mohobench root=IMAGES mix=paper retain=RLHF_V/pairs.jsonl \
-        answers=data/mohobench/honest_answers.jsonl verdicts=data/mohobench/verdicts.jsonl
+    python data_prep/build_pairs.py folder=data/mohobench root=IMAGES mix=paper \
+        retain=data/rlhf_v/retain_pairs.jsonl answers=data/mohobench/honest_answers.jsonl \
+        verdicts=data/mohobench/verdicts.jsonl
     python data_prep/build_pairs.py --help                groups and settings
 
 Writes `pairs` and, beside it, a summary, the input rows that were left out and why, a data card, and other

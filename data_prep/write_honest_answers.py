@@ -63,9 +63,7 @@ def main(cfg: DictConfig) -> None:
             most_words=bounds.most_words,
         )
         writer.print_estimate(questions)
-        say(
-            say(f"That is for the first texts; up to {bounds.attempts} a question are asked for, and judged.")
-        )
+        say(f"That is for the first texts; up to {bounds.attempts} a question are asked for, and judged.")
         if cfg.dry_run:
             say("dry_run=true: no call was made and nothing was written")
             return

@@ -126,7 +126,11 @@ def teaching(server, *more):
     service = f"endpoint.model=openai-api/stand-in/teacher endpoint.base_url={server.base_url}".split()
     judge = ["judge=local", "endpoint@judge.endpoint=openai_compatible"]
     judge += ["judge.endpoint.model=openai-api/stand-in/judge", f"judge.endpoint.base_url={server.base_url}"]
-    fast = ["endpoint.max_connections=2", "endpoint.backoff=0.01", "judge.endpoint.backoff=0.01"]
+    fast = [
+        f"{place}.{s}"
+        for place in ("endpoint", "judge.endpoint")
+        for s in ("max_connections=2", "backoff=0.01")
+    ]
     bounds = ["bounds.round_size=12", "bounds.opening_share=0.1"]
     return ["teacher=model", "endpoint=openai_compatible", *service, *judge, *fast, *bounds, *more]
 
@@ -151,6 +155,9 @@ def test_a_teacher_and_a_judge_and_a_kill_in_between(tmp_path, stand_in):
     assert result.returncode == 0, result.stdout + result.stderr
 
     server = stand_in(faulty, delay=0.02)
+    result = run(tmp_path / "killed", *teaching(server), "dry_run=true")
+    assert (result.returncode, len(server.requests)) == (0, 0)
+    assert "None" not in result.stdout
     process = subprocess.Popen(
         command(tmp_path / "killed", *teaching(server)),
         cwd=tmp_path / "killed",
