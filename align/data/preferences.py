@@ -81,7 +81,8 @@ class PreferenceReading:
 
     def hold_out(self, reasons: Mapping[str, str]) -> None:
         """Keep rows out by the images that they show, and say why in `held_out`."""
-        for row in (*self.pairs, *self.sft):
+        rows: list[Pair | SFTRow] = [*self.pairs, *self.sft]
+        for row in rows:
             why = next((reasons[image] for image in row.images if image in reasons), None)
             if why is not None:
                 self.held_out.append(
