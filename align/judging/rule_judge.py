@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from align.judging import matching, rules
+from align.judging import cue_words, cues_explicit, cues_implicit, denials, matching, refusal_cues, rules
 from align.judging.judged import Judge, Judged, not_a_text, verdict_on
 from align.judging.prompts import Asked
 from align.records import Verdict, stable_id
 
 NAME = "rules"
+_MODULES = (rules, refusal_cues, cues_explicit, cues_implicit, cue_words, denials, matching)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RuleJudge:
 
     @property
     def digest(self) -> str:
-        return stable_id(inspect.getsource(rules), inspect.getsource(matching))
+        return stable_id(*(inspect.getsource(module) for module in _MODULES))
 
     def judge(self, items: Sequence[Judged]) -> list[Verdict]:
         return [self._one(item) for item in items]
