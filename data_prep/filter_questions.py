@@ -32,7 +32,7 @@ from align.construction.selecting import coverage_stage, duplicates_stage, lengt
 from align.construction.yields import print_yield
 from align.data.report import progress_bar, say
 from align.judging.making import models_in
-from align.records import Question, read_records, write_json, write_records
+from align.records import Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
 
 
@@ -132,7 +132,10 @@ def main(cfg: DictConfig) -> None:
     }
     kept = {question.id for question in result.questions}
     for name, rows in said.items():  # apart: steps that read them beside the questions refuse rows of others
-        write_records(out.with_name(f"{name}.jsonl"), [row for row in rows if row.question_id in kept])
+        file, own = out.with_name(f"{name}.jsonl"), {place_of(row) for row in rows}
+        there = read_records(file, type(rows[0])) if rows and file.exists() else []
+        rows = [*(row for row in there if place_of(row) not in own), *rows]
+        write_records(file, [row for row in rows if row.question_id in kept])
         others = [row for row in rows if row.question_id not in kept]
         write_records(out.with_name(f"{name}.dropped.jsonl"), others)
     write_records(out, result.questions)
@@ -163,6 +166,10 @@ def main(cfg: DictConfig) -> None:
         say(f"Stopped: {why}")
     if stopped or not result.questions:
         sys.exit(1)
+
+
+def place_of(row: Response | Verdict) -> tuple[str | None, ...]:
+    return row.question_id, row.model, row.model_digest, getattr(row, "judge", None)
 
 
 if __name__ == "__main__":

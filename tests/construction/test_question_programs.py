@@ -283,6 +283,9 @@ def test_filtered_questions(tmp_path, stand_in):
     assert {r.model[-1] for r in responses if r.text is None} == {"z"}
     assert {v.model[-1] for v in verdicts if v.refused is None} == {"z"}
 
+    sampled = Response(question_id=kept_at_last[-1].id, model="mine", model_digest="m", text="A sample.")
+    with (tmp_path / "data/responses.jsonl").open("a") as stream:
+        stream.write(sampled.model_dump_json() + "\n")
     panel.down = False
     sent = len(server.requests)
     status, output = filtered()
@@ -295,6 +298,9 @@ def test_filtered_questions(tmp_path, stand_in):
     assert all('"refused"' in text and '"score"' not in text for text in judged)
     questions = read_records(tmp_path / "data/questions.jsonl", Question)
     dropped = {d.question.id: d for d in read_records(tmp_path / "data/questions.dropped.jsonl", Dropped)}
+    responses = read_records(tmp_path / "data/responses.jsonl", Response)
+    assert [r for r in responses if r.model == "mine"] == [sampled]  # of another program
+    assert len(responses) == 3 * sum(not q.answerable for q in questions) + 1
     assert len(questions) + len(dropped) == len(candidates)
     assert not {q.id for q in questions} & set(dropped)
     assert [q.id for q in questions if not q.answerable] == [q.id for q in kept_at_last if q.id != first.id]
