@@ -99,7 +99,7 @@ def from_verdicts(
         if response.text is None:
             continue
         there = by_place.get((response.question_id, response.model, response.sample_index), [])
-        fitting = [verdict for verdict in there if _is_of(verdict, response)]
+        fitting = [verdict for verdict in there if is_of(verdict, response)]
         counts["stale"] += bool(there) and not fitting
         counts["with_verdict" if fitting else "without_verdict"] += 1
         if fitting:
@@ -135,7 +135,8 @@ def _of_one_judge(verdicts: Sequence[Verdict], judge: str | None) -> tuple[str, 
     return name, chosen
 
 
-def _is_of(verdict: Verdict, response: Response) -> bool:
+def is_of(verdict: Verdict, response: Response) -> bool:
+    """Is the verdict on this text of these weights? A response that was sampled anew is another one."""
     text = digest_of_text(response.text or "")
     return verdict.text_digest in (None, text) and (
         verdict.model_digest is None

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from align.data.compose import world_of
-from align.data.judge import FromVerdicts
+from align.data.judge import FromVerdicts, is_of
 from align.data.ledger import Ledger
-from align.records import Question, Response, Verdict, digest_of_text
+from align.records import Question, Response, Verdict
 
 
 def the_judge(verdicts: Sequence[Verdict], wanted: str | None) -> str:
@@ -46,7 +46,7 @@ def account_for_verdicts(
             ledger.leave_out("verdicts", key, f"of another judge than {judge}")
         elif not at_place:
             ledger.leave_out("verdicts", key, "no such response")
-        elif not any(_is_of(verdict, response) for response in at_place):
+        elif not any(is_of(verdict, response) for response in at_place):
             ledger.leave_out("verdicts", key, "on another text or other weights than the response's")
         else:
             used.append(key)
@@ -60,10 +60,3 @@ def judge_name(questions: Sequence[Question], verdicts: FromVerdicts | None) -> 
     if questions and all(world_of(question) is not None for question in questions):
         return "the miniature world's grader, which knows the scenes"
     return "rules (align.judging.rules)"
-
-
-def _is_of(verdict: Verdict, response: Response) -> bool:
-    # A response that was sampled anew is not the one that was judged.
-    text = digest_of_text(response.text or "")
-    digests = (verdict.model_digest, response.model_digest)
-    return verdict.text_digest in (None, text) and (None in digests or digests[0] == digests[1])
