@@ -26,7 +26,11 @@ def test_developed_sentence(row: dict[str, Any]) -> None:
 
 
 def test_held_out_precision_and_recall() -> None:
-    """Written before the rules, and never looked into while they were developed."""
+    """Written before the rules, and not looked into while they were first developed.
+
+    It is spent by now: six of its sentences were looked at when the rules were widened. Half of
+    labelled_responses.jsonl is what is held out since.
+    """
     held_out = [
         (judge_refusal(row["text"]).refused, row["refused"]) for row in rows("refusals_held_out.jsonl")
     ]
@@ -35,7 +39,7 @@ def test_held_out_precision_and_recall() -> None:
     judged = [(got, expected) for got, expected in held_out if expected is not None]
     assert all(got is not None for got, _ in judged)
     hits = sum(bool(got and expected) for got, expected in judged)
-    # measured when the rules were first run on it: precision 0.968 (2 of 62 wrong), recall 1.0
+    # precision 0.968 (2 of 62 wrong) and recall 1.0 when the rules were first run on it, now 60 of 61 and 1.0
     assert hits / sum(bool(got) for got, _ in judged) >= 0.95
     assert hits / sum(bool(expected) for _, expected in judged) >= 0.95
 
