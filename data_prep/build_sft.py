@@ -102,6 +102,11 @@ def main(cfg: DictConfig) -> None:
     card = write_card(sft_file, card_section(rows, summary, origin))
     write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"sft": sft_file} | exported)
     print_summary(f"SFT rows: {sft_file}", summary)
+    if origin.not_compared:
+        say(
+            f"note: {origin.not_compared} images have no file under root={cfg.root}, so the test's are "
+            "told from them by path only: a copy under another name would not be seen"
+        )
     for path in (card, *exported.values()):
         say(f"written: {path}")
 

@@ -4,7 +4,7 @@
     python data_prep/sample_responses.py model=hub model.name=OWNER/NAME folder=data/mohobench \\
         root=IMAGE_FOLDER
     python data_prep/sample_responses.py endpoint=vllm endpoint.model=vllm/OWNER/NAME folder=data/mohobench \\
-        root=IMAGE_FOLDER estimate_only=true                             what it takes at most, and no call
+        root=IMAGE_FOLDER dry_run=true                             what it takes at most, and no call
 
 A model of this process (`model=`) appends to `responses`. A model behind an endpoint writes the file when the
 run ends, and keeps everything that it received in `journal` until then. Either way a run that was cut off is
@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
     title = f"{len(questions)} questions, {cfg.sampling.samples} sample(s) each"
 
     if cfg.get("endpoint") is None:
-        refuse_overrides(["journal", "estimate_only", "show_image"], "it is for a model behind an endpoint")
+        refuse_overrides(["journal", "dry_run", "show_image"], "it is for a model behind an endpoint")
         from align.data.sampling import sample_responses  # imports torch
         from align.models.loading import load_model
 
@@ -57,7 +57,7 @@ def main(cfg: DictConfig) -> None:
         decoding = Decode(s.max_new_tokens, s.temperature, s.top_p)
         calls = calls_for(questions, cfg.root, s.samples, decoding, show_image=cfg.show_image)
         print_estimate(estimate_calls(calls, endpoint, decoding, Path(cfg.journal), seed=s.seed), endpoint)
-        if cfg.estimate_only:
+        if cfg.dry_run:
             return
         with progress_bar(title) as progress:
             report = sample_from_endpoint(

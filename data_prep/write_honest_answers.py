@@ -18,6 +18,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from align.calling.program import refuse_overrides
 from align.data.report import print_summary, progress_bar, say
 from align.data.split import select_split
 from align.data.writers import Composer, Remembered, Teacher, make_teacher
@@ -42,8 +43,9 @@ def main(cfg: DictConfig) -> None:
             "teacher=model needs the endpoint to ask (endpoint=openai, openai_compatible, vllm or sglang), "
             "and teacher=composer takes none"
         )
-    if cfg.teacher == "composer" and (cfg.dry_run or cfg.specification):
-        raise ValueError("dry_run and specification are for teacher=model: the composer asks no one")
+    if cfg.teacher == "composer":
+        asking = ["dry_run", "specification", "show_caption", "decoding"]
+        refuse_overrides(asking, "it is for teacher=model, and the composer asks no one")
     bounds = Bounds(**config["bounds"])
     questions = select_split(read_records(cfg.questions, Question), cfg.split)
     questions = questions_to_answer(questions, config["kinds"], cfg.limit)

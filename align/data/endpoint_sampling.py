@@ -82,13 +82,12 @@ def sample_from_endpoint(
                 sample_index=int(index),
             )
         )
+    there = read_records(out, Response) if Path(out).exists() else []
+    # A call that fails when it is made again, without its journal, takes no answer's place.
+    answered = {_identity(row): row for row in there if row.error is None}
+    rows = [answered.get(_identity(row), row) if row.error else row for row in rows]
     new = {_identity(row) for row in rows}
-    others = (
-        [row for row in read_records(out, Response) if _identity(row) not in new]
-        if Path(out).exists()
-        else []
-    )
-    write_records(out, [*others, *rows])
+    write_records(out, [*(row for row in there if _identity(row) not in new), *rows])
     return report
 
 

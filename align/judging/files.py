@@ -53,7 +53,7 @@ def write_verdicts(path: str | Path, verdicts: Sequence[Verdict], judge: Judge) 
     """Write a judge's verdicts to a file, beside those of other judges and those on other responses.
 
     What the judge of this name said with other models or prompts goes (one name is one judge), and so does
-    what it said of another text in the same place.
+    what it said of another text in the same place. A judgment that failed takes no other's place.
 
     Returns `written`, `kept` (rows of the file that stay) and `outdated` (rows that went).
     """
@@ -66,8 +66,10 @@ def write_verdicts(path: str | Path, verdicts: Sequence[Verdict], judge: Judge) 
                 outdated += 1
             elif _place(verdict) not in places:
                 kept.append(verdict)
-            else:
-                outdated += _place(verdict, with_text=True) not in unique
+            elif (new := unique.get(exact := _place(verdict, with_text=True))) is None:
+                outdated += 1
+            elif new.error is not None and verdict.error is None:
+                unique[exact] = verdict  # asked again, and the judge failed: what it said before holds
     write_records(path, [*kept, *unique.values()])
     return {"written": len(unique), "kept": len(kept), "outdated": outdated}
 

@@ -114,7 +114,7 @@ def test_a_run_from_estimate_to_responses(stand_in, tmp_path, warm):
     folder = a_folder(tmp_path / "folder")
     price = {"endpoint.price.input": 2.5, "endpoint.price.output": 10, "limit": 7}
 
-    run = warm.start("sample_responses.py", arguments(server, estimate_only="true", **price), folder)
+    run = warm.start("sample_responses.py", arguments(server, dry_run="true", **price), folder)
     assert run.wait() == 0, run.output.read_text()
     assert "21 call(s) to openai-api/stand-in/m, 0 more in the journal: at most" in run.output.read_text()
     assert ", $" in run.output.read_text()

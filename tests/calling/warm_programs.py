@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 class WarmPrograms:
     def __init__(self, environment: dict[str, str] | None = None) -> None:
         self._environment = environment or {}
+        self._running = False
 
     def __enter__(self) -> WarmPrograms:
         settings = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
@@ -45,7 +47,7 @@ class WarmPrograms:
                 text=True,
                 env=environment,
             )
-            assert self._answer() == "warm"
+            self._answer("warm")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,13 +57,22 @@ class WarmPrograms:
 
     def start(self, program: str, arguments: list[str], folder: Path) -> Run:
         """One at a time: wait for it before the next is started."""
+        if self._running:  # a test that failed did not wait for it
+            self._answer("exit")
         job = {"program": str(ROOT / "data_prep" / program), "arguments": arguments, "folder": str(folder)}
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        return Run(self, int(self._answer()), folder / "output.txt")
+        pid = int(self._answer("pid"))
+        assert pid > 1, pid  # to signal 0 or -1 would end the tests themselves
+        self._running = True
+        return Run(self, pid, folder / "output.txt")
 
-    def _answer(self) -> str:
-        return self._process.stdout.readline().strip()
+    def _answer(self, kind: str) -> str:
+        word, _, value = self._process.stdout.readline().strip().partition(" ")
+        assert word == kind, f"expected {kind}, got {word} {value}"
+        if kind == "exit":
+            self._running = False
+        return value
 
 
 @dataclass
@@ -71,14 +82,15 @@ class Run:
     output: Path
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.kill(self.pid, signal.SIGKILL)
 
     def interrupt(self) -> None:
         os.kill(self.pid, signal.SIGINT)
 
     def wait(self) -> int:
         """The exit status, or minus the signal that ended it."""
-        return int(self.warm._answer())
+        return int(self.warm._answer("exit"))
 
 
 def _serve() -> None:
@@ -87,9 +99,9 @@ def _serve() -> None:
         pid = os.fork()
         if pid == 0:
             _be_the_program(**job)
-        print(pid, flush=True)
+        print("pid", pid, flush=True)
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print("exit", os.waitstatus_to_exitcode(status), flush=True)
 
 
 def _be_the_program(program: str, arguments: list[str], folder: str) -> None:
