@@ -28,7 +28,12 @@ def items_to_judge(
     """
     by_id = {question.id: question for question in questions}
     problems = [
-        Problem(file="responses", field="question_id", row_id=r.question_id, message="no such question")
+        Problem(
+            file="responses",
+            field="question_id",
+            row_id=r.question_id,
+            message=f"no such question: {r.question_id}. Give the question file that these responses are of",
+        )
         for r in responses
         if r.question_id not in by_id
     ]

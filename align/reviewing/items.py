@@ -156,7 +156,10 @@ def _by_question(
     problems = []
     for response in responses:
         if response.question_id not in questions:
-            message = f"a response of {response.model} to no question of the question file"
+            message = (
+                f"a response of {response.model} to {response.question_id}, which is no question of the "
+                "question file: give the file that these responses are of"
+            )
             problems.append(Problem(file="responses", row_id=response.question_id, message=message))
         found[response.question_id].append(response)
     if problems:
