@@ -29,7 +29,12 @@ from transformers import (
 from align import miniworld
 from align.models.families import family_named
 from align.models.pixels import set_pixel_budget
-from align.models.quantization import quantization_config, refuse_second_quantization
+from align.models.quantization import (
+    is_quantized,
+    keep_plain_form,
+    quantization_config,
+    refuse_second_quantization,
+)
 from align.run import content_digest
 
 TINY = "tiny_vlm"
@@ -124,6 +129,8 @@ def load_model(
         trust_remote_code=trust_remote_code,
         **how,
     )
+    if is_quantized(network):
+        keep_plain_form(network)
     if adapter is not None:
         network = PeftModel.from_pretrained(network, adapter_folder(adapter), is_trainable=trainable_adapter)
     digest = reference_digest(name, adapter, revision=revision)

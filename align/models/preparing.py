@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, TrainingArguments
 from align.models.adapters import lora_config, refuse_lora_settings
 from align.models.families import PARTS, Family, Part
 from align.models.loading import REFERENCE_ADAPTER, LoadedModel, add_reference
-from align.models.quantization import is_quantized, keep_trainable
+from align.models.quantization import is_quantized
 
 TRAINABLE: tuple[Part, ...] = tuple(part for part in PARTS if part != "other")
 
@@ -57,8 +57,6 @@ def prepare_for_training(
     )
     bare = model.get_base_model() if isinstance(model, PeftModel) else model
     _leave_inputs_alone(bare)
-    if is_quantized(model):
-        keep_trainable(bare)
     if isinstance(model, PeftModel):
         _refuse_frozen(model, loaded)
         if for_preference:

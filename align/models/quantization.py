@@ -54,11 +54,12 @@ def refuse_second_quantization(name: str, config: PreTrainedConfig) -> None:
         )
 
 
-def keep_trainable(model: nn.Module) -> None:
-    """Keep quantised weights in the form that gradients can be taken through.
+def keep_plain_form(model: nn.Module) -> None:
+    """Keep quantised weights in the form that gradients, and PEFT's DoRA, can be computed with.
 
     On CPUs with AVX512-BF16 bitsandbytes turns them into another one, for inference only, at the first pass
-    in eval mode without gradients (`Linear4bit.forward`); what trains the model afterwards fails.
+    in eval mode without gradients (`Linear4bit.forward`). What trains the model afterwards fails, and the
+    output of a DoRA adapter changes.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
