@@ -95,6 +95,7 @@ def on_next(page, before, where="#question"):
 def type_keys(page, keys):
     for key in keys:
         page.keyboard.press(key)
+        time.sleep(0.12)  # nobody types faster, and the page takes a moment from one item to the next
 
 
 def saved(page):
