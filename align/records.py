@@ -189,7 +189,11 @@ class Graded(Record):
     """One graded response of a benchmark: the row from which every metric is computed.
 
     `correct` is given for answers to answerable questions, `reason` for abstentions on unanswerable
-    ones: `right` (the known reason), `wrong` (another one) or `none` (no reason given).
+    ones: `right` (the known reason), `wrong` (another one) or `none` (no reason given). `rationality` (of
+    refusals) and `helpfulness` are a judge's marks, 1-10, null where none was asked or its reply could not be
+    used (`error` says why); `judge_said` is its replies. `logprob` is the natural logarithm of the
+    probability of the whole response, the sum over its `tokens` tokens. `condition` says what was done to the
+    image (`gaussian-3`, `blank`, `no-image`); null: nothing.
     """
 
     question_id: str
@@ -204,6 +208,12 @@ class Graded(Record):
     state: State
     correct: bool | None = None
     reason: Literal["right", "wrong", "none"] | None = None
+    rationality: int | None = Field(None, ge=1, le=10)
+    helpfulness: int | None = Field(None, ge=1, le=10)
+    judge_said: str | None = None
+    logprob: float | None = Field(None, le=0)
+    tokens: int | None = Field(None, ge=0)
+    condition: str | None = None
     grader: str
     error: str | None = None
 
@@ -217,6 +227,53 @@ class Graded(Record):
             raise ValueError(f"state {self.state!r} cannot carry a score")
         if self.state == "failed" and self.error is None:
             raise ValueError("a failed response must say why in `error`")
+        return self
+
+    @model_validator(mode="after")
+    def _no_mark_without_its_ground(self) -> Graded:
+        if self.rationality is not None and self.state != "abstain":
+            raise ValueError("`rationality` is of refusals only")
+        if self.helpfulness is not None and self.response is None:
+            raise ValueError("`helpfulness` needs a response")
+        return self
+
+
+class Scored(Record):
+    """One graded response of a benchmark of general ability.
+
+    `prompt` is what the model was asked, options included. `state` and `parsed` are what our parser read;
+    `score` (0-1) is what that is worth: null exactly when the state is `failed`, 0 for an abstention or an
+    unparsed response to a sample that has an answer, and 1 for an abstention where `should_abstain`.
+    `official` is what the benchmark's own rule gives the same response, for comparability. `group` joins
+    samples that count together (rotations of one question, a question and its unanswerable form) and
+    `variant` tells them apart in it; `part` is reported apart. `image` is what intervals are clustered by.
+    """
+
+    sample_id: str
+    benchmark: str
+    part: str | None = None
+    group: str | None = None
+    variant: str | None = None
+    image: str | None = None
+    prompt: str
+    gold: tuple[str, ...] = ()
+    should_abstain: bool = False
+    response: str | None = None
+    state: State
+    parsed: str | None = None
+    score: float | None = Field(None, ge=0, le=1)
+    official: float | None = Field(None, ge=0, le=1)
+    logprob: float | None = Field(None, le=0)
+    tokens: int | None = Field(None, ge=0)
+    grader: str
+    error: str | None = None
+
+    @model_validator(mode="after")
+    def _a_failure_is_no_score(self) -> Scored:
+        if (self.state == "failed") != (self.score is None):
+            raise ValueError("`score` must be null exactly when the state is 'failed'")
+        if self.state == "failed" and (self.official is not None or self.error is None):
+            raise ValueError("a failed response has no `official` score, and says why in `error`")
         return self
 
 
