@@ -1,0 +1,1 @@
+"""Benchmarks of general ability, each with four-state parsing beside its own official rule."""
