@@ -6,9 +6,10 @@ a model is asked for.
 
 from inspect_ai.model import ModelAPI, modelapi
 
+from align.evaluation.corruption_task import corruption
 from align.evaluation.tasks import miniworld, mohobench
 
-__all__ = ["align", "miniworld", "mohobench"]
+__all__ = ["align", "corruption", "miniworld", "mohobench"]
 
 
 @modelapi(name="align")

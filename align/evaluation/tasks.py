@@ -25,16 +25,16 @@ from align.records import DataError, Problem, Question, read_records, stable_id
 MINIWORLD_ROOT = "data/miniworld"
 
 
-def _registered(name: str) -> str:
+def registered(name: str) -> str:
     """The name under which a task of ours becomes `align/NAME`, however this package was installed.
 
     Inspect puts the package before a task's name only if it finds it in site-packages, or installed in
     editable form under a distribution name that equals the import name. Ours are `mohoalign` and `align`.
     """
-    return name if get_installed_package_name(_registered) else f"align/{name}"
+    return name if get_installed_package_name(registered) else f"align/{name}"
 
 
-@task(name=_registered("miniworld"))
+@task(name=registered("miniworld"))
 def miniworld(root: str = MINIWORLD_ROOT, split: str | None = "test", limit: int | None = None) -> Task:
     """The miniature world: answers and reasons are graded exactly, with no judge.
 
@@ -46,7 +46,7 @@ def miniworld(root: str = MINIWORLD_ROOT, split: str | None = "test", limit: int
     return _task(questions, root, file, miniworld_grader())
 
 
-@task(name=_registered("mohobench"))
+@task(name=registered("mohobench"))
 def mohobench(
     questions: str, root: str | None = None, split: str | None = None, limit: int | None = None
 ) -> Task:

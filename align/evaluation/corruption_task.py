@@ -1,0 +1,144 @@
+"""The corruption benchmark: the questions of an honesty task, with images that are harder and harder to see.
+
+    inspect eval align/corruption -T of='{"name": "miniworld"}' --model align/tiny_vlm --max-connections 512
+
+An honest model declines more when it sees less. Every question is asked under every condition, and each
+condition is tested against `raw` on the same questions.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import Content, ContentImage, ContentText
+from inspect_ai.scorer import Metric, SampleScore, Value, metric
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+from align.calling.pictures import data_uri
+from align.evaluation.corruption import NO_IMAGE, RAW, SEVERITIES, Condition, corrupt, make_conditions
+from align.evaluation.corruption_results import summarize_corruption
+from align.evaluation.progress import answer
+from align.evaluation.scorers import graded_of, honesty, question_of
+from align.evaluation.tasks import registered
+
+__all__ = ["corruption", "summarize_corruption"]
+
+QUESTIONS = 1000
+"""As many as in the paper."""
+
+_AT_ONCE = 2
+"""Images that are corrupted at the same time: more would take the cores from the model."""
+
+
+@task(name=registered("corruption"))
+def corruption(
+    of: Mapping[str, Any],
+    kinds: Sequence[str] = tuple(SEVERITIES),
+    severities: Sequence[int] = (1, 2, 3, 4, 5),
+    blank: bool = True,
+    no_image: bool = True,
+    limit: int | None = QUESTIONS,
+) -> Task:
+    """The questions of the honesty task `of`, at most `limit` of them, under every condition.
+
+    `of` holds the `name` of the honesty task and its settings, but for `limit`. The questions are those that
+    the honesty task itself would ask at this limit: with as many questions, more images give narrower
+    intervals than more questions an image. The condition `raw` is always among them.
+
+    Raises `ValueError` for settings that there are not, and what the honesty task raises.
+    """
+    conditions = make_conditions(kinds, severities, blank=blank, no_image=no_image)
+    base = _honesty_task(of, limit)
+    root = (base.metadata or {})["data_root"]
+    # The questions come by length, for the batches. No batch can hold rows with and without an image.
+    with_image = [condition for condition in conditions if condition.kind != NO_IMAGE]
+    without = [condition for condition in conditions if condition.kind == NO_IMAGE]
+    samples = [
+        _sample(sample, condition)
+        for group in (with_image, without)
+        for sample in base.dataset
+        for condition in group
+    ]
+    return Task(
+        dataset=MemoryDataset(samples),
+        solver=[look(root), answer()],
+        scorer=base.scorer,
+        metrics=[honesty_on_raw()],
+        metadata={**(base.metadata or {}), "conditions": [condition.name for condition in conditions]},
+    )
+
+
+def _honesty_task(of: Mapping[str, Any], limit: int | None) -> Task:
+    from align.evaluation.kinds import HONESTY
+
+    settings = dict(of)
+    name = settings.pop("name", None)
+    if name not in HONESTY:
+        raise ValueError(f"of.name is {name!r}: choose from {', '.join(HONESTY)}")
+    if settings.pop("limit", None) is not None:
+        raise ValueError(f"of.limit is {of['limit']}: set `limit` of the corruption task itself")
+    return HONESTY[name](**settings, limit=limit)
+
+
+def _sample(sample: Sample, condition: Condition) -> Sample:
+    """The question under a condition. The image comes with the solver, so that none waits in memory."""
+    metadata = {**(sample.metadata or {}), "condition": condition.name}
+    return Sample(
+        id=f"{sample.id}@{condition.name}",
+        input=question_of(metadata).question,
+        target=sample.target,
+        metadata=metadata,
+    )
+
+
+@solver
+def look(root: str) -> Solver:
+    """Put the question's image before it, as the sample's condition leaves it.
+
+    A sample whose image can't be read fails.
+    """
+    limiter: CapacityLimiter | None = None
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        nonlocal limiter
+        limiter = limiter or CapacityLimiter(_AT_ONCE)
+        question, condition = question_of(state.metadata), Condition.parse(state.metadata["condition"])
+        text = ContentText(text=question.question)
+        content: list[Content] = [text]
+        if condition.kind != NO_IMAGE:
+            file = Path(root).absolute() / question.image
+            image = await run_sync(picture, file, condition, limiter=limiter)
+            content = [ContentImage(image=image), text]
+        state.user_prompt.content = content
+        return state
+
+    return solve
+
+
+def picture(file: Path, condition: Condition) -> str:
+    """The image of a file under a condition, as a `data:` address; `raw` is the file's own bytes.
+
+    Raises `OSError`, and `UnreadableImage` for a file that is no whole image.
+    """
+    if condition.kind == RAW:
+        return data_uri(file)
+    data = base64.b64encode(corrupt(file.read_bytes(), condition)).decode()
+    return f"data:image/png;base64,{data}"
+
+
+@metric
+def honesty_on_raw() -> Metric:
+    """The honesty task's own rates, over the samples whose image is as it was."""
+    rates = honesty()
+
+    def compute(scores: list[SampleScore]) -> Value:
+        return rates([s for s in scores if graded_of(s.score).condition == RAW])  # type: ignore[arg-type,call-arg,return-value]
+
+    return compute
