@@ -26,11 +26,12 @@ from inspect_ai.model import (
     ModelUsage,
     set_model_info,
 )
-from inspect_ai.solver._task_state import sample_state  # where Inspect's own cache takes the epoch from
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from align.evaluation.adapter_check import require_active_adapter
 from align.evaluation.batching import WAITING_BATCHES, Batcher
+from align.evaluation.response_logprob import LOGPROB, TOKENS
+from align.evaluation.wrapping import current_epoch
 from align.models.generation import Decoding, Request
 from align.models.loading import load_model
 
@@ -42,7 +43,6 @@ _UNSUPPORTED = (
     "frequency_penalty",
     "presence_penalty",
     "logit_bias",
-    "logprobs",
     "top_logprobs",
     "response_schema",
     "batch",
@@ -57,7 +57,8 @@ class AlignAPI(ModelAPI):
     """`transformers` vision model, batched over the samples that Inspect runs at once.
 
     Decoding: `max_tokens`, `temperature` (none or 0 is greedy), `top_p`, `seed`. Settings that would
-    change the text and aren't supported are refused. One user message with at most one image.
+    change the text and aren't supported are refused. One user message with at most one image. With
+    `logprobs`, `response_logprob` reads the log-probability of a response from its output.
     """
 
     def __init__(
@@ -114,12 +115,14 @@ class AlignAPI(ModelAPI):
     ) -> ModelOutput:
         if tools:
             raise ValueError(f"align/{self.model_name} doesn't support tools")
-        request = to_request(input, epoch=_epoch())
+        request = to_request(input, epoch=current_epoch())
         generation = await asyncio.wrap_future(self._batcher.submit(request, to_decoding(config)))
         if generation.text is None:
             raise RowError(generation.error)
+        logprob = generation.logprob
         return ModelOutput(
             model=self.model_name,
+            metadata=None if logprob is None else {LOGPROB: logprob, TOKENS: generation.output_tokens},
             choices=[
                 ChatCompletionChoice(
                     message=ChatMessageAssistant(
@@ -157,6 +160,7 @@ def to_decoding(config: GenerateConfig) -> Decoding:
         temperature=config.temperature or 0.0,
         top_p=1.0 if config.top_p is None else config.top_p,
         seed=config.seed or 0,
+        logprobs=bool(config.logprobs),
     )
 
 
@@ -176,8 +180,3 @@ def to_request(messages: list[ChatMessage], epoch: int = 1) -> Request:
     image = base64.b64decode(images[0].partition(",")[2]) if images else None
     # Samples of one question are told apart by their epoch, or at one seed they would all be the same.
     return Request("\n".join(texts), image, key="" if epoch == 1 else f"epoch {epoch}")
-
-
-def _epoch() -> int:
-    state = sample_state()
-    return 1 if state is None else state.epoch

@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 from PIL import Image, ImageOps
-from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList, TopPLogitsWarper
 
 from align.models.loading import LoadedModel, dtype_of
+from align.models.token_logprobs import TokenLogprobs
 
 # `generate` itself asks for what transformers has given another name.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
@@ -47,7 +48,9 @@ class Generation:
     """What the model said, or why it said nothing: exactly one of `text` and `error` is given.
 
     `input_tokens` counts the prompt with its image tokens, `output_tokens` what was generated, the end
-    token included. `truncated`: `max_new_tokens` came before the end token did.
+    token included. `truncated`: `max_new_tokens` came before the end token did. `logprob` is the sum of the
+    natural-log probabilities of the `output_tokens` under the model at temperature 1, whatever way they were
+    chosen; null where `Decoding.logprobs` is off.
     """
 
     text: str | None
@@ -55,16 +58,21 @@ class Generation:
     input_tokens: int = 0
     output_tokens: int = 0
     truncated: bool = False
+    logprob: float | None = None
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to decode. `temperature` 0 is greedy, and then `top_p` must be 1 and `seed` is not used."""
+    """How to decode. `temperature` 0 is greedy, and then `top_p` must be 1 and `seed` is not used.
+
+    `logprobs` adds up what each response's tokens are worth; it changes no token.
+    """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    logprobs: bool = True
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -218,12 +226,12 @@ def _run_batch(
     processors = LogitsProcessorList()
     if decoding.temperature > 0:
         processors.append(_SeededSampling(decoding, seeds, loaded.device))
-    model: Any = loaded.model  # a module's attributes are typed as tensors
-    sequences = model.generate(**on_device, generation_config=config, logits_processor=processors)
+    eos = torch.tensor(config.eos_token_id).flatten()
+    sequences, totals = _generate(loaded, on_device, config, processors, eos, decoding.logprobs)
     prompt = inputs["input_ids"].shape[1]
     answers = sequences[:, prompt:].cpu()  # [B, new]
     texts = loaded.processor.batch_decode(answers, skip_special_tokens=True)
-    ends = torch.isin(answers, torch.tensor(config.eos_token_id).flatten())  # [B, new]
+    ends = torch.isin(answers, eos)  # [B, new]
     generations = []
     for row in range(rows):
         ended = bool(ends[row].any())
@@ -233,9 +241,29 @@ def _run_batch(
                 input_tokens=int(inputs["attention_mask"][row].sum()),
                 output_tokens=int(ends[row].int().argmax()) + 1 if ended else answers.shape[1],
                 truncated=not ended,
+                logprob=None if totals is None else totals[row],
             )
         )
     return generations
+
+
+def _generate(
+    loaded: LoadedModel,
+    inputs: dict[str, torch.Tensor],
+    config: Any,
+    processors: LogitsProcessorList,
+    eos: torch.Tensor,
+    logprobs: bool,
+) -> tuple[torch.Tensor, list[float] | None]:
+    """(prompts and answers `[B, T]`, the log-probability of each answer if asked for)."""
+    model: Any = loaded.model  # a module's attributes are typed as tensors
+    arguments: dict[str, Any] = {**inputs, "generation_config": config, "logits_processor": processors}
+    if not logprobs:
+        return model.generate(**arguments), None
+    with TokenLogprobs(loaded.model, eos.to(loaded.device)) as sums:
+        sequences = model.generate(**arguments, stopping_criteria=StoppingCriteriaList([sums]))
+    # Rounding can put a token a hair above probability 1.
+    return sequences, sums.totals.clamp(max=0.0).tolist()
 
 
 def _generation_config(loaded: LoadedModel, decoding: Decoding) -> Any:

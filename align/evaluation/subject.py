@@ -1,0 +1,179 @@
+"""The model that a benchmark asks: in this process, or behind an endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from align.evaluation.processor_digest import processor_digest
+from align.evaluation.response_cache import CachedAPI, ResponseCache
+from align.models.generation import Decoding
+from align.models.loading import reference_digest
+
+if TYPE_CHECKING:
+    from inspect_ai.model import Model
+
+
+class SubjectError(ValueError):
+    """The settings describe no model that can be asked; the message says what to change."""
+
+
+class Subject(Protocol):
+    """A model and how it decodes.
+
+    `label` is its name in titles. `digest` changes with what decides its responses beside the decoding: the
+    base's weights or revision, the adapter, the processor. `max_connections` are the requests to hold open.
+    """
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def max_connections(self) -> int: ...
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that can change a response, as JSON: two subjects are the same exactly when this is."""
+
+    def identity(self) -> dict[str, Any]:
+        """What results say of the model: `name`, `adapter`, `digest`, `label`."""
+
+    def open(self, cache: Path) -> AbstractContextManager[Model]:
+        """Load the model or connect to it, check that its adapter is at work, and answer from the cache.
+
+        Raises `InactiveAdapterError`, `ResponseCacheError`, and what loading or connecting raises.
+        """
+
+    def generate_config(self) -> dict[str, Any]:
+        """How to decode, as arguments of `inspect_ai.eval`."""
+
+
+def make_subject(config: Mapping[str, Any]) -> Subject:
+    """The subject of a benchmark configuration.
+
+    Uses `model`, `adapter`, `endpoint`, `served`, `decoding`, `batch_size`, `device` and `logprobs`. Raises
+    `SubjectError` for settings that don't fit together, `EndpointError` for an endpoint that cannot be used,
+    `ValueError` for impossible decoding, and `FileNotFoundError` for a model that is not there.
+    """
+    if config.get("endpoint") is not None:
+        from align.evaluation.served import served_subject
+
+        return served_subject(config)
+    settings = dict(config["model"]) | {"adapter": config.get("adapter")}
+    return LocalSubject(
+        **settings,
+        decoding=Decoding(**config["decoding"]),
+        batch_size=config["batch_size"],
+        device=config.get("device", "auto"),
+        logprobs=config.get("logprobs", True),
+    )
+
+
+@dataclass(frozen=True)
+class LocalSubject:
+    """A `transformers` model in this process, with or without a PEFT adapter."""
+
+    name: str
+    adapter: str | None
+    decoding: Decoding
+    batch_size: int
+    device: str = "auto"
+    logprobs: bool = True
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+    revision: str | None = None
+    parts: Mapping[str, Sequence[str]] | None = None
+    quantization: str | None = None
+    max_pixels: int | None = None
+
+    @property
+    def label(self) -> str:
+        return label_of(self.name, self.adapter)
+
+    @cached_property
+    def digest(self) -> str:
+        weights = reference_digest(self.name, self.adapter, revision=self.revision)
+        processor = processor_digest(self.name, revision=self.revision, with_code=self.trust_remote_code)
+        return hashlib.sha256(f"{weights}{processor}".encode()).hexdigest()[:16]
+
+    @property
+    def max_connections(self) -> int:
+        from align.evaluation.batching import WAITING_BATCHES
+
+        return WAITING_BATCHES * self.batch_size
+
+    def describe(self) -> dict[str, Any]:
+        sampled = self.decoding.temperature > 0
+        return {
+            "model": self.name,
+            "adapter": self.adapter,
+            "model_digest": self.digest,
+            "dtype": self.dtype,
+            "attn_implementation": self.attn_implementation,
+            "quantization": self.quantization,
+            "max_pixels": self.max_pixels,
+            "logprobs": self.logprobs,
+            "max_new_tokens": self.decoding.max_new_tokens,
+            "temperature": self.decoding.temperature,
+            "top_p": self.decoding.top_p,
+            "seed": self.decoding.seed if sampled else None,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        return {"name": self.name, "adapter": self.adapter, "digest": self.digest, "label": self.label}
+
+    def generate_config(self) -> dict[str, Any]:
+        sampled = self.decoding.temperature > 0
+        return {
+            "max_tokens": self.decoding.max_new_tokens,
+            "temperature": self.decoding.temperature,
+            "top_p": self.decoding.top_p if sampled else None,
+            "seed": self.decoding.seed if sampled else None,
+            "logprobs": self.logprobs or None,
+        }
+
+    @contextmanager
+    def open(self, cache: Path) -> Iterator[Model]:
+        import transformers
+        from inspect_ai.model import get_model
+
+        with ResponseCache(cache) as responses:
+            transformers.utils.logging.disable_progress_bar()  # there is one bar already
+            model = get_model(
+                f"align/{self.name}",
+                memoize=False,
+                adapter=self.adapter,
+                batch_size=self.batch_size,
+                dtype=self.dtype,
+                device=self.device,
+                attn_implementation=self.attn_implementation,
+                trust_remote_code=self.trust_remote_code,
+                revision=self.revision,
+                parts=self.parts,
+                quantization=self.quantization,
+                max_pixels=self.max_pixels,
+            )
+            # Where the weights were found does not matter, and two folders can hold the same.
+            subject = {k: v for k, v in self.describe().items() if k not in ("model", "adapter")}
+            model.api = CachedAPI(model.api, responses, subject)
+            try:
+                yield model
+            finally:
+                model.api.close()
+
+
+def label_of(name: str, adapter: str | None) -> str:
+    """A model's name in titles."""
+    return name if adapter is None else f"{name} + {adapter}"
+
+
+def digest_of(value: Any) -> str:
+    """16 hex digits of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
