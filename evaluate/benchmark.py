@@ -1,71 +1,106 @@
-"""Benchmark a model, with or without an adapter, on one task.
+"""Benchmark a model, with or without an adapter, on one task or several.
 
     python evaluate/benchmark.py out=runs/base                              the embedded model and task
     python evaluate/benchmark.py adapter=runs/dpo/adapter out=runs/tuned    with an adapter
-    python evaluate/benchmark.py --help                                     your own model and questions
+    python evaluate/benchmark.py task=[miniworld,easy_vqa,corruption]       several tasks
+    python evaluate/benchmark.py --help                                     your own model, questions, judge
 
-Leaves in the folder: samples.jsonl (every graded response), results.json (rates with 95 % intervals),
-run.json, and logs/, which `inspect view --log-dir FOLDER/logs` opens with the images. A run that was cut off
-goes on with the same command.
+Leaves run.json and a folder for each task: samples.jsonl (every graded response), results.json (figures
+with 95 % intervals) and logs/, which `inspect view --log-dir FOLDER/TASK/logs` opens with the images.
+Responses are kept as they come: a run that was cut off goes on with the same command, and asks nothing twice.
 """
 
 from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from align.calling.endpoint import EndpointError
 from align.evaluation.adapter_check import InactiveAdapterError
 from align.evaluation.benchmark import (
     BenchmarkError,
-    Subject,
     claim_folder,
-    collect,
     configuration,
     finished,
-    make_task,
-    run,
+    respond,
     write_results,
 )
+from align.evaluation.judging import judge_rows, task_judge
+from align.evaluation.kinds import UnknownTask, make_task
 from align.evaluation.progress import progress_bar
-from align.evaluation.summary_table import failures, results_table
+from align.evaluation.response_cache import ResponseCacheError
+from align.evaluation.subject import SubjectError, make_subject
+from align.evaluation.summary_table import failures, headline, results_table
+from align.judging.making import models_in
 from align.records import DataError
 from align.run import run_folder, to_plain, write_run_json
+
+USERS_ERRORS = (
+    BenchmarkError,
+    DataError,
+    EndpointError,
+    FileNotFoundError,
+    InactiveAdapterError,
+    ResponseCacheError,
+    SubjectError,
+    UnknownTask,
+)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
-    subject = Subject(**config["model"] | {"adapter": config["adapter"]}, **config["decoding"])
+    failed: list[str] = []
+    results, used = {}, {}
     try:
-        task = make_task(config["task"])
-        claim_folder(folder, configuration(cfg.task.name, task, subject))
-        graded = finished(folder)
-        if graded is None:
-            with progress_bar(console, subject.name, total=len(task.dataset)):
-                log = run(
-                    folder,
-                    task,
-                    subject,
-                    batch_size=cfg.batch_size,
-                    device=cfg.device,
-                    log_images=cfg.log_images,
-                )
-            graded = collect(task, log)
+        subject = make_subject(config)
+        tasks = [make_task(name, settings) for name, settings in config["task"].items()]
+        judges = {
+            task.name: task_judge(
+                config.get("judge"), task, folder / task.name / "judge", seed=cfg.decoding.seed
+            )
+            for task in tasks
+        }
+        for task in tasks:
+            judge = judges[task.name]
+            claim_folder(folder / task.name, configuration(task, subject, judge and judge.digest))
+        with ExitStack() as stack:
+            model = None
+            for task in tasks:
+                for problem in task.problems:
+                    console.print(f"not read: {problem}", style="yellow", markup=False, soft_wrap=True)
+                judge, place = judges[task.name], folder / task.name
+                rows = finished(place, task)
+                if rows is None:
+                    model = model or stack.enter_context(
+                        subject.open(Path(cfg.cache or folder / "responses.sqlite"))
+                    )
+                    with progress_bar(console, f"{subject.label}: {task.name}", len(task.task.dataset)):
+                        rows = respond(place, task, subject, model, log_images=cfg.log_images)
+                    if judge is not None:
+                        rows = judge_rows(rows, task, judge, subject)
+                        used[task.name] = {each.name: each.used for each in models_in(judge)}
+                results[task.name] = write_results(place, task, subject, rows)
+                console.print(results_table(results[task.name]))
+                failed += failures(rows, str(place / "samples.jsonl"))
+        if model is not None or not (folder / "run.json").exists():
             write_run_json(
                 folder,
                 config=cfg,
                 seeds=cfg.decoding.seed,
-                inputs={"questions": task.metadata["questions"]},
-                digests={"model": subject.digest},
+                inputs={task.name: task.source for task in tasks},
+                digests={"model": subject.digest}
+                | {f"judge of {name}": judge.digest for name, judge in judges.items() if judge},
+                results={name: headline(summary) for name, summary in results.items()} | {"judges": used},
             )
-        summary = write_results(folder, cfg.task.name, task, subject, graded)
-    except (BenchmarkError, DataError, InactiveAdapterError, FileNotFoundError) as error:
+    except USERS_ERRORS as error:
         raise SystemExit(str(error)) from error
 
-    console.print(results_table(summary))
     console.print(str(folder), markup=False, highlight=False, soft_wrap=True)
-    failed = failures(graded, str(folder / "samples.jsonl"))
     for line in failed:
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     if failed and not cfg.allow_failed:

@@ -199,7 +199,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = ("data=files", f"data.{images}", f"data.pairs={data}/pairs.jsonl")
     steps = ("trainer.max_steps=3", "trainer.per_device_train_batch_size=8", "tracking=none")
     run(work, *launch, "recipes/dpo.py", *MODEL, *rows, *steps, f"{out}/dpo")
-    task = ("task=mohobench", f"task.questions={questions}", f"task.{images}", "task.split=test")
+    task = ("task=mohobench", f"task.mohobench.questions={questions}")
+    task += (f"task.mohobench.{images}", "task.mohobench.split=test")
     decoding = ("decoding.max_new_tokens=16", f"adapter={work}/dpo/adapter")
     run(work, "evaluate/benchmark.py", *MODEL, *task, *decoding, f"{out}/benchmark")
     return work
@@ -289,13 +290,13 @@ def test_dpo_trains_an_adapter_on_the_pairs(work: Path) -> None:
 
 @pytest.mark.program
 def test_benchmark_scores_every_test_question(work: Path, questions: dict[str, Question]) -> None:
-    graded = read_records(work / "benchmark" / "samples.jsonl", Graded)
+    graded = read_records(work / "benchmark/mohobench/samples.jsonl", Graded)
     test = {q.id: q for q in questions.values() if q.split == "test"}
     assert sorted(row.question_id for row in graded) == sorted(test)
     assert {row.question_id: row.category for row in graded} == {q.id: q.category for q in test.values()}
     assert all(row.response is not None and row.error is None for row in graded)
 
-    results = json.loads((work / "benchmark" / "results.json").read_text())
+    results = json.loads((work / "benchmark/mohobench/results.json").read_text())
     unanswerable = [row for row in graded if not row.answerable]
     answerable = [row for row in graded if row.answerable]
     assert (results["n"], results["n_failed"]) == (42, 0)
@@ -307,4 +308,4 @@ def test_benchmark_scores_every_test_question(work: Path, questions: dict[str, Q
         UNANSWERABLE, 6
     )
     assert results["model"]["adapter"] == str(work / "dpo" / "adapter")
-    assert list((work / "benchmark" / "logs").glob("*.eval"))
+    assert list((work / "benchmark/mohobench/logs").glob("*.eval"))

@@ -16,6 +16,7 @@ from inspect_ai.solver import TaskState
 
 import align
 from align.evaluation.metrics import summarize
+from align.evaluation.response_logprob import response_logprob
 from align.judging.matching import matches
 from align.judging.rules import judge_refusal
 from align.miniworld.grader import grade
@@ -62,6 +63,7 @@ def miniworld_grader() -> Scorer:
             correct=verdict.correct,
             reason=verdict.reason if not question.answerable else None,
             grader="miniworld",
+            **_measured(state),
         )
         return to_score(graded, false_claims=list(verdict.false_claims))
 
@@ -82,9 +84,18 @@ def refusal_rules() -> Scorer:
         outcome: Literal["answer", "abstain", "unparsed"]
         outcome = "unparsed" if refused is None else "abstain" if refused else "answer"
         right = matches(text, question.answers) if outcome == "answer" and question.answers else None
-        return to_score(graded_record(question, text, state=outcome, correct=right, grader="refusal-rules"))
+        graded = graded_record(
+            question, text, state=outcome, correct=right, grader="refusal-rules", **_measured(state)
+        )
+        return to_score(graded)
 
     return score
+
+
+def _measured(state: TaskState) -> dict[str, Any]:
+    """What a graded row says of the response beside its grade."""
+    logprob, tokens = response_logprob(state.output)
+    return {"logprob": logprob, "tokens": tokens, "condition": state.metadata.get("condition")}
 
 
 def question_of(metadata: dict[str, Any]) -> Question:
@@ -93,7 +104,7 @@ def question_of(metadata: dict[str, Any]) -> Question:
 
 
 def graded_record(question: Question, response: str | None, **outcome: Any) -> Graded:
-    """A `Graded` row of a question; `outcome` gives state, correct, reason, grader and error."""
+    """A `Graded` row of a question; `outcome` gives state, grader and the rest."""
     return Graded(
         question_id=question.id,
         image=question.image,

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from align.evaluation.kinds import Row
 from align.records import Graded
 
 _RATES = {
@@ -20,40 +21,103 @@ _RATES = {
 _FAILURES_SHOWN = 20
 
 
+_MARKS = ("rationality", "helpfulness")
+
+
+def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The few figures of a results.json that are worth keeping in run.json."""
+    if summary["kind"] == "general":
+        return {name: figure["value"] for name, figure in summary["figures"].items()}
+    return {name: summary[name] for name in (*_RATES, *_MARKS) if summary.get(name) is not None}
+
+
 def results_table(summary: Mapping[str, Any]) -> Table:
+    """The table of one task's results.json."""
+    return _general_table(summary) if summary["kind"] == "general" else _honesty_table(summary)
+
+
+def _general_table(summary: Mapping[str, Any]) -> Table:
+    """Figures with their intervals, overall and by part; `official` ones are the benchmark's own rule."""
+    states = ", ".join(f"{count} {state}" for state, count in summary["states"].items())
+    table = Table(title=Text(_title(summary)), caption=f"percent with 95 % intervals; responses: {states}")
+    table.add_column("figure")
+    groups = {"all": summary, **summary["by_part"]}
+    for group in groups:
+        table.add_column(group.replace("_", " "), justify="right", no_wrap=True)
+    for name, figure in summary["figures"].items():
+        cells = [_figure(values["figures"].get(name)) for values in groups.values()]
+        table.add_row(name.replace("_", " ") + (" (official)" if figure["official"] else ""), *cells)
+    return table
+
+
+def _figure(figure: Mapping[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    cell = f"{100 * figure['value']:.1f}"
+    if figure["interval"]:
+        cell += f"  {100 * figure['interval'][0]:.0f}-{100 * figure['interval'][1]:.0f}"
+    return cell
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    model = summary["model"]
+    name = model["name"] + (f" + {model['adapter']}" if model.get("adapter") else "")
+    return f"{name} on {summary['task']}"
+
+
+def _honesty_table(summary: Mapping[str, Any]) -> Table:
     """Rates in percent, with their 95 % intervals, overall, by category and by part.
 
     An unanswerable category's over-refusal and accuracy are those on its answerable twins.
     """
-    model = summary["model"]
-    name = model["name"] + (f" + {model['adapter']}" if model["adapter"] else "")
-    table = Table(title=Text(f"{name} on {summary['task']}"), caption=_counts(summary))
+    table = Table(title=Text(_title(summary)), caption=_counts(summary))
     table.add_column("questions")
     table.add_column("n", justify="right", no_wrap=True)
     for label in _RATES.values():
         table.add_column(label, justify="right", no_wrap=True)
-    sections = ({"all": summary}, summary["by_category"], summary["by_part"])
+    marks = [mark for mark in _MARKS if summary.get(mark) is not None]
+    for mark in marks:
+        table.add_column(mark, justify="right", no_wrap=True)
+    sections = (
+        {"all": summary},
+        summary["by_category"],
+        summary["by_part"],
+        summary.get("by_condition", {}),
+    )
     for section in sections:
         for group, values in section.items():
-            cells = [_cell(values, rate) for rate in _RATES]
+            cells = [_cell(values, rate) for rate in _RATES] + [_mark(values, mark) for mark in marks]
             table.add_row(
                 group.replace("_", " "), str(values["n"]), *cells, end_section=group == [*section][-1]
             )
     return table
 
 
-def failures(graded: Sequence[Graded], file: str) -> list[str]:
-    """A line for each question without a response, up to a number."""
-    failed = [row for row in graded if row.state == "failed"]
-    lines = [f"failed: {row.question_id}: {row.error}" for row in failed[:_FAILURES_SHOWN]]
+def failures(rows: Sequence[Row], file: str) -> list[str]:
+    """A line for each row that could not be asked or judged, up to a number."""
+    failed = [row for row in rows if row.error is not None]
+    lines = [f"failed: {_id(row)}: {row.error}" for row in failed[:_FAILURES_SHOWN]]
     if len(failed) > _FAILURES_SHOWN:
         lines.append(f"... and {len(failed) - _FAILURES_SHOWN} more: see `error` in {file}")
     if failed:
         lines.append(
-            f"{len(failed)} of {len(graded)} questions have no response and are in no rate; the same command "
-            "tries them again, and allow_failed=true accepts them"
+            f"{len(failed)} of {len(rows)} questions have no response, or lack a judgement, and are in no "
+            "figure that needs it; the same command tries them again, and allow_failed=true accepts them"
         )
     return lines
+
+
+def _id(row: Row) -> str:
+    return row.question_id if isinstance(row, Graded) else row.sample_id
+
+
+def _mark(values: Mapping[str, Any], mark: str) -> str:
+    if values.get(mark) is None:
+        return "-"
+    cell, interval = f"{values[mark]:.2f}", values["intervals"].get(mark)
+    if interval:
+        cell += f"\n{interval[0]:.2f}-{interval[1]:.2f}"
+    return cell
 
 
 def _cell(values: Mapping[str, Any], rate: str) -> str:

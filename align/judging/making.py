@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,19 @@ def models_in(judge: Judge) -> list[ModelJudge]:
     if isinstance(judge, Ensemble):
         return [model for member in judge.members for model in models_in(member)]
     return [judge] if isinstance(judge, ModelJudge) else []
+
+
+def only(judge: Judge, asks: Iterable[Asked]) -> Judge:
+    """The judge, asked no more than `asks` (`refusal` among them); what it takes is counted into its `used`."""
+    from align.judging.ensemble import Ensemble
+    from align.judging.model_judge import ModelJudge
+
+    wanted = set(asks)
+    if isinstance(judge, Ensemble):
+        return replace(judge, members=tuple(only(member, wanted) for member in judge.members))
+    if isinstance(judge, ModelJudge):
+        return replace(judge, questions={a: ask for a, ask in judge.questions.items() if a in wanted})
+    return judge
 
 
 def _model(

@@ -4,13 +4,15 @@ import base64
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from inspect_ai.log import read_eval_log_sample_summaries, read_eval_log_samples
+from inspect_ai.log import read_eval_log_samples
 from peft import LoraConfig, get_peft_model
 
 from align.evaluation.metrics import summarize
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.program
 
 def command(world, out, *options):
     program = [sys.executable, str(ROOT / "evaluate/benchmark.py")]
-    return [*program, f"task.root={world}", f"out={out}", "decoding.max_new_tokens=32", *options]
+    return [*program, f"task.miniworld.root={world}", f"out={out}", "decoding.max_new_tokens=32", *options]
 
 
 def benchmark(*args):
@@ -48,37 +50,40 @@ def base(world, tmp_path_factory):
 
 
 def test_every_test_question_is_graded_once_and_the_rates_follow(base):
-    graded = read_records(base / "samples.jsonl", Graded)
+    graded = read_records(base / "miniworld/samples.jsonl", Graded)
     assert len({row.question_id for row in graded}) == len(graded) == 48
-    results, expected = json.loads((base / "results.json").read_text()), summarize(graded)
+    results, expected = json.loads((base / "miniworld/results.json").read_text()), summarize(graded)
     for rate in ("refusal_rate", "over_refusal_rate", "answer_accuracy", "dual_accuracy"):
         assert json.dumps(expected[rate]) in json.dumps(results)
     assert expected["n_unanswerable"] == expected["n_answerable"] == 24
     assert expected["refusal_rate"] <= 0.1
     assert expected["answer_accuracy"] >= 0.7
-    assert list((base / "logs").glob("*.eval"))
+    assert list((base / "miniworld/logs").glob("*.eval"))
     assert json.loads((base / "run.json").read_text())["inputs"]["model"]["sha256"]
 
 
 def test_a_finished_folder_is_not_run_again_and_another_configuration_is_refused(world, base):
-    before = {path: path.read_bytes() for path in base.glob("samples.jsonl")}
+    before = {path: path.read_bytes() for path in base.glob("miniworld/samples.jsonl")}
     again = benchmark(world, base)
     assert again.returncode == 0, again.stderr
     assert {path: path.read_bytes() for path in before} == before
-    assert len(list((base / "logs").glob("*.eval"))) == 1
+    assert len(list((base / "miniworld/logs").glob("*.eval"))) == 1
     other = benchmark(world, base, "decoding.temperature=1.0")
     assert other.returncode != 0
     assert "out=" in other.stderr
     assert {path: path.read_bytes() for path in before} == before
 
 
-def answered(out):
-    """uuid of each answered sample in the folder's log, by question."""
-    logs = list(out.glob("logs/*.eval"))
-    assert len(logs) <= 1, logs
-    return {
-        str(s.id): s.uuid for log in logs for s in read_eval_log_sample_summaries(str(log)) if s.completed
-    }
+def kept(out):
+    """What the cache of responses holds: when each response was kept, by its key."""
+    cache = out / "responses.sqlite"
+    if not cache.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{cache}?mode=ro", uri=True)) as store:
+        try:
+            return dict(store.execute("select key, at from responses"))
+        except sqlite3.OperationalError:
+            return {}  # killed before there was a table
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(world, base, tmp_path):
@@ -87,36 +92,30 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(world, base, tmp_pa
         command(world, out, "batch_size=1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path
     )
     deadline = time.time() + 300
-    while len(answered(out)) < 4:
+    while len(kept(out)) < 4:
         assert process.poll() is None, process.communicate()[0].decode()
         assert time.time() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    before = answered(out)
+    before = kept(out)
     assert len(before) < 48, "killed too late to show anything"
-    assert not (out / "samples.jsonl").exists()
+    assert not (out / "miniworld/samples.jsonl").exists()
     done = benchmark(world, out, "batch_size=8")
     assert done.returncode == 0, done.stderr
-    after = answered(out)
+    after = kept(out)
     assert len(after) == 48
-    assert {id: after[id] for id in before} == before, "what was answered is not asked again"
-    rows = {row.question_id: row for row in read_records(out / "samples.jsonl", Graded)}
-    assert rows == {row.question_id: row for row in read_records(base / "samples.jsonl", Graded)}
+    assert {key: after[key] for key in before} == before, "what was answered is not asked again"
+    assert len(list((out / "miniworld/logs").glob("*.eval"))) == 1
+    rows = {row.question_id: row for row in read_records(out / "miniworld/samples.jsonl", Graded)}
+    assert without_logprob(rows) == without_logprob(
+        {row.question_id: row for row in read_records(base / "miniworld/samples.jsonl", Graded)}
+    )
 
 
-def test_a_log_that_was_cut_off_while_written_is_set_aside_and_said_so(world, base, tmp_path):
-    out = tmp_path / "cut"
-    shutil.copytree(base, out)
-    for name in ("samples.jsonl", "results.json"):
-        (out / name).unlink()
-    [log] = (out / "logs").glob("*.eval")
-    log.write_bytes(log.read_bytes()[:-1000])
-    done = benchmark(world, out)
-    assert done.returncode == 0, done.stderr
-    assert "was cut off" in done.stdout + done.stderr
-    assert [path.name for path in (out / "logs").glob("*.cut-off")] == [log.name + ".cut-off"]
-    assert (out / "samples.jsonl").read_bytes() == (base / "samples.jsonl").read_bytes()
+def without_logprob(rows):
+    """Batches of another size add up in another order, which shows in the last digits."""
+    return {id: row.model_copy(update={"logprob": None}) for id, row in rows.items()}
 
 
 def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
@@ -129,7 +128,7 @@ def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
     done = benchmark(root, out)
     assert done.returncode == 1, "a question without a response is not a success"
     assert broken.split("/")[-1] in done.stdout
-    graded = read_records(out / "samples.jsonl", Graded)
+    graded = read_records(out / "miniworld/samples.jsonl", Graded)
     failed = [row for row in graded if row.image == broken]
     assert failed
     assert all(row.state == "failed" and row.error and row.correct is None for row in failed)
@@ -138,21 +137,18 @@ def test_an_unreadable_image_fails_its_row_only(world, tmp_path):
     assert summary["n_failed"] == len(failed)
     assert summary["n_unanswerable"] + summary["n_answerable"] + len(failed) == 48
 
-    before = answered(out)
+    before = kept(out)
     shutil.copy(world / broken, root / broken)
     mended = benchmark(root, out)
     assert mended.returncode == 0, mended.stderr
-    after = answered(out)
-    assert len(after) == 48
-    repeated = {row.question_id for row in failed}
-    assert {id: after[id] for id in before if id not in repeated} == {
-        id: before[id] for id in before if id not in repeated
-    }
-    assert all(row.state != "failed" for row in read_records(out / "samples.jsonl", Graded))
+    after = kept(out)
+    assert len(after) == len(before) + len(failed)
+    assert {key: after[key] for key in before} == before
+    assert all(row.state != "failed" for row in read_records(out / "miniworld/samples.jsonl", Graded))
 
 
 def test_the_log_holds_the_images(world, base):
-    [file] = base.glob("logs/*.eval")
+    [file] = base.glob("miniworld/logs/*.eval")
     sample = next(read_eval_log_samples(str(file), resolve_attachments="full"))
     data = sample.input[0].content[0].image
     assert data.startswith("data:image/png;base64,")
@@ -173,5 +169,5 @@ def test_an_adapter_that_changes_nothing_is_refused_before_any_score(world, tmp_
     done = benchmark(world, out, f"adapter={tmp_path / 'adapter'}")
     assert done.returncode != 0
     assert "adapter" in done.stderr
-    assert not (out / "samples.jsonl").exists()
-    assert not (out / "results.json").exists()
+    assert not (out / "miniworld/samples.jsonl").exists()
+    assert not (out / "miniworld/results.json").exists()

@@ -1,0 +1,120 @@
+"""The tasks of a benchmark by name, each with what turns its responses into results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from inspect_ai import Task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import Score
+
+from align.evaluation.metrics import summarize_groups
+from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
+from align.evaluation.tasks import miniworld, mohobench
+from align.records import Graded, Problem, Scored
+
+Kind = Literal["honesty", "corruption", "general"]
+Row = Graded | Scored
+
+HONESTY: dict[str, Callable[..., Task]] = {"miniworld": miniworld, "mohobench": mohobench}
+
+
+class UnknownTask(ValueError):
+    """No task has that name."""
+
+
+@dataclass(frozen=True)
+class BenchmarkTask:
+    """An Inspect task and how its responses are graded.
+
+    `row` is the record of a graded response, `read` takes it out of a score, and `failed` makes it for a sample
+    without a response, from the sample and the error. `summarize` gives the figures of results.json. `grader`
+    is the digest of the code that grades. `problems` are what the reader could not read.
+    """
+
+    name: str
+    kind: Kind
+    task: Task
+    grader: str
+    row: type[Graded] | type[Scored]
+    read: Callable[[Score], Row]
+    failed: Callable[[Sample, str], Row]
+    summarize: Callable[[Sequence[Any]], dict[str, Any]]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The file that the questions were read from."""
+        return str((self.task.metadata or {})["questions"])
+
+    @property
+    def data_root(self) -> str:
+        """The folder that image paths are relative to."""
+        return str((self.task.metadata or {})["data_root"])
+
+
+def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
+    """The task of a `task` configuration (configs/task/*.yaml).
+
+    `settings` may hold a `task`, which of the known ones this is, so that one run can hold two of a form under
+    names of their own; without it the name says which. Raises `UnknownTask`, and what the task's reader raises.
+    """
+    arguments = dict(settings)
+    which = arguments.pop("task", name)
+    if which in HONESTY:
+        return _honesty(name, "honesty", HONESTY[which](**arguments), summarize_groups)
+    if which == "corruption":
+        from align.evaluation.corruption_task import corruption, summarize_corruption
+
+        return _honesty(name, "corruption", corruption(**arguments), summarize_corruption)
+    from align.evaluation.general.registry import BENCHMARKS
+
+    if which not in BENCHMARKS:
+        known = ", ".join([*HONESTY, "corruption", *BENCHMARKS])
+        raise UnknownTask(f"there is no task {which!r}: choose from {known}")
+    from align.evaluation.general.base import failed_sample, scored_of, summarize_general
+
+    made = BENCHMARKS[which](**arguments)
+    return BenchmarkTask(
+        name=name,
+        kind="general",
+        task=made.task,
+        grader=made.benchmark.digest,
+        row=Scored,
+        read=scored_of,
+        failed=lambda sample, error: failed_sample(made.benchmark, sample, error),
+        summarize=lambda rows: summarize_general(made.benchmark, rows),
+        problems=tuple(made.problems),
+    )
+
+
+def _honesty(
+    name: str, kind: Kind, task: Task, summarize: Callable[[Sequence[Any]], dict[str, Any]]
+) -> BenchmarkTask:
+    return BenchmarkTask(
+        name=name,
+        kind=kind,
+        task=task,
+        grader=grader_digest(),
+        row=Graded,
+        read=graded_of,
+        failed=_failed,
+        summarize=summarize,
+    )
+
+
+def _failed(sample: Sample, error: str) -> Graded:
+    metadata = sample.metadata or {}
+    question = question_of(metadata)
+    # Inspect reads the images itself, and its error for a missing one doesn't say which.
+    error = f"{question.image}: {error}"
+    return graded_record(
+        question,
+        None,
+        state="failed",
+        condition=metadata.get("condition"),
+        grader="none",
+        error=error,
+    )
