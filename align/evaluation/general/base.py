@@ -67,9 +67,11 @@ class Item:
 
 
 class Benchmark(Protocol):
-    """How the responses of one benchmark are scored. `name` stands in every row."""
+    """How the responses of one benchmark are scored."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Stands in every row."""
 
     @property
     def headline(self) -> str:
@@ -114,6 +116,8 @@ def scored_record(
     parsed: str | None = None,
     score: float | None = None,
     official: float | None = None,
+    logprob: float | None = None,
+    tokens: int | None = None,
     grader: str | None = None,
     error: str | None = None,
 ) -> Scored:
@@ -143,6 +147,8 @@ def scored_record(
         parsed=parsed,
         score=score,
         official=official,
+        logprob=logprob,
+        tokens=tokens,
         grader=grader or benchmark.name,
         error=error,
     )
@@ -155,7 +161,7 @@ def declines(response: str, question: str | None) -> bool | None:
 
 def summarize_general(benchmark: Benchmark, scored: Sequence[Scored]) -> dict[str, Any]:
     """The figures of results.json: `headline`, `figures`, `by_part`, `states`."""
-    states = Counter(row.state for row in scored)
+    states: Counter[str] = Counter(row.state for row in scored)
     parts = sorted({row.part for row in scored if row.part is not None})
     return {
         "headline": benchmark.headline,
@@ -174,7 +180,7 @@ def _all_figures(benchmark: Benchmark, scored: Sequence[Scored]) -> dict[str, Fi
 
 
 def code_digest(*files: str) -> str:
-    """Digest of the code that grades: what all benchmarks use, and `files` relative to the package `align`."""
+    """Digest of the code that grades: what all benchmarks use, and `files`, relative to `align`."""
     package = Path(align.__file__).parent
     rules = sorted(path.relative_to(package).as_posix() for path in package.glob("judging/*cue*.py"))
     named = [*_GRADING, "judging/rules.py", *rules, *files]
