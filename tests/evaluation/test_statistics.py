@@ -2,7 +2,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, norm, ttest_1samp
+from scipy.stats import t as student
 
 from align.evaluation import statistics as st
 
@@ -53,15 +54,35 @@ def test_no_interval_where_nothing_can_be_told():
 
 
 def test_rate_interval_is_clopper_pearson_at_the_effective_number_of_questions():
-    # A variance of 0.01 at a rate of 0.2 is that of 16 independent questions.
+    # A variance of 0.01 * 50 / 49 at a rate of 0.2 is that of 15.68 independent questions; and Student's t
+    # with 49 degrees of freedom is as wide as with (1.96 / 2.01)^2 of them.
     resampled = np.array([0.1, 0.3])
+    n = 0.16 / (0.01 * 50 / 49) * (norm.ppf(0.975) / student.ppf(0.975, 49)) ** 2
     low, high = st.rate_interval(0.2, resampled, clusters=50, n=400)
-    assert (low, high) == pytest.approx((beta.ppf(0.025, 3.2, 13.8), beta.ppf(0.975, 4.2, 12.8)))
+    assert (low, high) == pytest.approx(
+        (beta.ppf(0.025, 0.2 * n, 0.8 * n + 1), beta.ppf(0.975, 0.2 * n + 1, 0.8 * n))
+    )
     # It never counts more questions than there are.
     assert st.rate_interval(0.2, resampled, clusters=50, n=10)[1] > high
+    alike = 10 * (norm.ppf(0.975) / student.ppf(0.975, 4)) ** 2
     assert st.rate_interval(0.2, np.array([0.2, 0.2]), clusters=5, n=10) == pytest.approx(
-        (beta.ppf(0.025, 2, 9), beta.ppf(0.975, 3, 8))
+        (beta.ppf(0.025, 0.2 * alike, 0.8 * alike + 1), beta.ppf(0.975, 0.2 * alike + 1, 0.8 * alike))
     )
+
+
+def test_interval_on_another_scale_is_the_one_of_the_share_of_that_scale():
+    resampled = np.linspace(0.3, 0.5, 50)
+    low, high = st.bounded_interval(0.4, resampled, clusters=30)
+    marks = st.bounded_interval(1 + 9 * 0.4, 1 + 9 * resampled, clusters=30, low=1, high=10)
+    assert marks == pytest.approx((1 + 9 * low, 1 + 9 * high))
+
+
+def test_images_that_all_say_the_same_are_no_certainty():
+    # Every mark of 40 images is 7. At the bound, that 40 images show nothing else has a chance of 2.5 %.
+    low, high = st.bounded_interval(7.0, np.full(100, 7.0), clusters=40, low=1, high=10)
+    unlike = (high - 7) / 3
+    assert (1 - unlike) ** 40 == pytest.approx(0.025)
+    assert (7 - low) / 6 == pytest.approx(unlike)
 
 
 @pytest.mark.parametrize(("rate", "likeness"), [(0.5, 0.3), (0.2, 0.0), (0.99, 0.3)])
@@ -102,48 +123,72 @@ def test_mcnemar_is_the_exact_binomial_test_on_discordant_pairs():
         st.mcnemar([True], [True, False])
 
 
+def test_sign_flip_with_one_question_an_image_is_the_exact_mcnemar_test():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        first, second = rng.random((2, 60)) < rng.random((2, 1))
+        expected = st.mcnemar(first, second).p
+        assert math.isclose(st.sign_flip(second.astype(float) - first), expected, rel_tol=1e-9)
+
+
+def test_sign_flip_counts_all_ways_to_choose_the_signs():
+    totals = [abs(3 * a + b + c) for a in (1, -1) for b in (1, -1) for c in (1, -1)]
+    assert st.sign_flip(np.array([3.0, 1.0, -1.0])) == pytest.approx(sum(t >= 3 for t in totals) / 8)
+    assert st.sign_flip(np.array([3.0, 1.0, 1.0, 0.0])) == pytest.approx(2 / 8)
+    assert st.sign_flip(np.zeros(5)) == 1.0
+    # The other way round is the same question.
+    assert st.sign_flip(np.array([-3.0, -1.0, -1.0])) == pytest.approx(2 / 8)
+
+
+def test_sign_flip_of_fractions_is_drawn_and_agrees_with_the_exact_one():
+    rng = np.random.default_rng(1)
+    whole = rng.integers(-4, 6, 40).astype(float)
+    assert st.sign_flip(whole / 3) == pytest.approx(st.sign_flip(whole), abs=0.01)
+    # All alike: two ways of 2^40, so no draw is as far from zero but the observed one, which is counted in.
+    assert st.sign_flip(np.full(40, 0.3), draws=999) == 1 / 1000
+
+
+def test_sign_flip_at_benchmark_size_is_small_but_never_zero():
+    assert 0 < st.sign_flip(np.full(12158, 4.0)) < 1e-300
+
+
 def test_paired_difference_by_hand():
     images = [f"{i}.png" for i in range(10)]
     first, second = [0.0] * 10, [1.0] * 6 + [0.0] * 4
     test = st.paired_difference(first, second, images, resamples=2000, seed=0)
-    assert (test.n, test.first, test.second) == (10, 0.0, 0.6)
+    assert (test.n, test.clusters, test.first, test.second) == (10, 10, 0.0, 0.6)
     assert math.isclose(test.difference, 0.6)
-    # Each resample is Binomial(10, 0.6) / 10: its 2.5 % and 97.5 % quantiles are 0.3 and 0.9.
-    assert test.interval == pytest.approx((0.3, 0.9), abs=1e-9)
-    assert test.p == pytest.approx(2 / 2001)  # the least that 2000 resamples can show
+    assert test.p == pytest.approx(2 / 2**6)
+    assert test.p_bootstrap == pytest.approx(2 / 2001)  # the least that 2000 resamples can show
+    # One question more in favour of each: a mean of 6 / 12, and a sum of squares of 2.4 * 10 / 9 + 1.
+    reach = student.ppf(0.975, 9) * math.sqrt(2.4 * 10 / 9 + 1) / 12
+    assert test.interval == pytest.approx((0.5 - reach, 0.5 + reach))
 
 
-def test_paired_difference_resamples_whole_images():
-    # Ten copies of each of four images add nothing to what four images say.
+def test_difference_interval_tends_to_students_t_of_the_images():
+    rng = np.random.default_rng(3)
+    differences = rng.integers(-4, 9, 3000).astype(float)
+    expected = ttest_1samp(differences / 4, 0).confidence_interval(0.95)
+    assert st.difference_interval(differences, np.full(3000, 4.0)) == pytest.approx(tuple(expected), abs=2e-4)
+
+
+def test_paired_difference_knows_images_only():
+    # Ten copies of each of four images add next to nothing to what four images say.
     first, second = np.zeros(40), np.repeat([1.0, 1.0, 1.0, 0.0], 10)
     clustered = st.paired_difference(first, second, list(np.repeat(["a", "b", "c", "d"], 10)))
     single = st.paired_difference(first, second, [str(i) for i in range(40)])
-    assert clustered.interval == pytest.approx((0.25, 1.0))
-    assert single.interval[0] > 0.55
+    assert clustered.interval[0] < 0 < 0.55 < single.interval[0]
+    assert (clustered.p, single.p) == (pytest.approx(2 / 2**3), pytest.approx(2 / 2**30))
 
 
 def test_paired_difference_says_no_more_than_it_knows():
-    same = st.paired_difference([0.0, 1.0], [0.0, 1.0], ["a", "b"])
-    assert (same.difference, same.interval, same.p) == (0.0, (0.0, 0.0), 1.0)
+    images = [str(i) for i in range(50)]
+    same = st.paired_difference([0.0, 1.0] * 25, [0.0, 1.0] * 25, images)
+    assert (same.difference, same.p, same.p_bootstrap) == (0.0, 1.0, 1.0)
+    # If more than this share of images differed, 50 without one would have a chance below 2.5 %.
+    assert same.interval == pytest.approx((-(1 - 0.025 ** (1 / 50)), 1 - 0.025 ** (1 / 50)))
+    assert st.paired_difference([0.0, 1.0], [1.0, 1.0], ["a", "a"]).interval is None
     with pytest.raises(ValueError, match="nothing to compare"):
         st.paired_difference([], [], [])
     with pytest.raises(ValueError, match="one of each a question"):
         st.paired_difference([0.0], [1.0], ["a", "b"])
-
-
-def test_false_positive_rate_of_the_paired_bootstrap():
-    rng = np.random.default_rng(5)
-    images = [str(i // 4) for i in range(400)]
-    positives = 0
-    for run in range(200):
-        hard = np.repeat(rng.random(100), 4)  # how hard an image is, for both models alike
-        first, second = (rng.random((2, 400)) < hard).astype(float)
-        positives += st.paired_difference(first, second, images, resamples=300, seed=run).p < 0.05
-    assert positives / 200 <= 0.09
-
-
-def test_holm_by_hand():
-    # Sorted 0.01 0.02 0.04 times 3, 2, 1, and never falling.
-    assert st.holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert st.holm([0.5, 0.9]) == [1.0, 1.0]
-    assert st.holm([]) == []
