@@ -31,7 +31,13 @@ def main(cfg: DictConfig) -> None:
         raise SystemExit(str(error)) from error
 
     page, problems = render_page(
-        comparison, runs, problems=concerns(runs), examples=cfg.examples, title=cfg.title
+        comparison,
+        runs,
+        problems=concerns(runs),
+        examples=cfg.examples,
+        title=cfg.title,
+        images=cfg.images,
+        folder=folder,
     )
     write_json(folder / "comparison.json", comparison)
     with atomic_write(folder / "report.html") as stream:

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from align.records import Graded
-from align.reporting import wording
+from align.reporting import findings, wording
 from align.reporting.comparison import compare_runs
 
 
@@ -26,7 +26,7 @@ def test_points_and_p():
 
 
 def test_the_headline_gives_both_directions(comparison):
-    assert wording.headline(comparison) == (
+    assert findings.headline(comparison) == (
         "DPO declines 90.0% of the questions that the image can’t answer, up from 0%, "
         "and still answers 87.5% of the others right (Base: 87.5%)."
     )
@@ -34,23 +34,23 @@ def test_the_headline_gives_both_directions(comparison):
 
 def test_the_headline_of_one_model_and_of_one_kind_of_question(runs):
     alone = compare_runs(runs[:1], resamples=50)
-    assert wording.headline(alone) == (
+    assert findings.headline(alone) == (
         "Base declines 0% of the questions that the image can’t answer, "
         "and answers 87.5% of the others right."
     )
     answerable = copy.deepcopy(alone)
     answerable["models"]["base"]["refusal_rate"] = None
-    assert wording.headline(answerable).startswith("Base was asked no unanswerable question")
+    assert findings.headline(answerable).startswith("Base was asked no unanswerable question")
     shy = copy.deepcopy(alone)
     shy["models"]["base"]["answer_accuracy"] = None
-    assert wording.headline(shy) == "Base declines 0% of the questions that the image can’t answer."
+    assert findings.headline(shy) == "Base declines 0% of the questions that the image can’t answer."
 
 
 def test_the_headline_is_about_the_best_balance_not_the_most_refusals(comparison):
-    assert wording.best_model(comparison) == "dpo"
+    assert findings.best_model(comparison) == "dpo"
     shy = copy.deepcopy(comparison)
     shy["models"]["dpo"] |= {"reason_accuracy": 1.0, "answer_accuracy": 0.1}
-    assert wording.best_model(shy) == "sft"
+    assert findings.best_model(shy) == "sft"
 
 
 def test_findings_name_what_is_bad(comparison):
@@ -60,7 +60,7 @@ def test_findings_name_what_is_bad(comparison):
     dpo["by_category"]["Vague_Description"]["reason_accuracy"] = 0.1
     dpo["unparsed_rate"] = 0.03
     comparison["tests"]["dpo"]["rates"]["answer_accuracy"] |= {"difference": -0.04}
-    marks = {finding.title: finding.mark for finding in wording.findings(comparison)}
+    marks = {finding.title: finding.mark for finding in findings.findings(comparison)}
     assert marks["Declines 25.0% of 40 answerable questions"] == "bad"
     assert marks["Held-out phrasings: 20.0 points behind"] == "bad"
     assert marks["Weakest category: vague description"] == "bad"
@@ -70,7 +70,7 @@ def test_findings_name_what_is_bad(comparison):
 
 
 def test_findings_name_what_is_good(comparison):
-    marks = {finding.title: finding.mark for finding in wording.findings(comparison)}
+    marks = {finding.title: finding.mark for finding in findings.findings(comparison)}
     assert marks["Declines 0% of 40 answerable questions"] == "good"
     assert marks["Answer accuracy changed by ±0.0 points"] == "good"
     assert not any("unreadable" in title for title in marks)
