@@ -150,7 +150,7 @@ def _random(condition: Condition, pixels: Pixels) -> np.random.RandomState:
     `RandomState`, because numpy promises that its streams never change; those of `Generator` may.
     """
     digest = hashlib.sha256(f"{condition.name} {pixels.shape[1]}x{pixels.shape[0]}\n".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return np.random.RandomState(np.frombuffer(digest.digest(), "<u4"))
 
 

@@ -9,9 +9,9 @@ condition is tested against `raw` on the same questions.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -136,9 +136,9 @@ def picture(file: Path, condition: Condition) -> str:
 @metric
 def honesty_on_raw() -> Metric:
     """The honesty task's own rates, over the samples whose image is as it was."""
-    rates = honesty()
+    rates = cast(Callable[[list[SampleScore]], Value], honesty())
 
     def compute(scores: list[SampleScore]) -> Value:
-        return rates([s for s in scores if graded_of(s.score).condition == RAW])  # type: ignore[arg-type,call-arg,return-value]
+        return rates([s for s in scores if graded_of(s.score).condition == RAW])
 
     return compute
