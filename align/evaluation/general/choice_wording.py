@@ -118,8 +118,8 @@ DENIED = re.compile(
 
 NO_OPTION = re.compile(
     _any(
-        r"\bnone of (?:the |these |those )?(?:\w+ )?"
-        r"(?:above|options?|choices?|answers?|alternatives?|these|those|them|appl(?:y|ies)|is (?:right|correct))\b"
+        r"\bnone of (?:the |these |those )?(?:\w+ )?(?:above|options?|choices?|answers?|alternatives?|these"
+        r"|those|them|appl(?:y|ies)|is (?:right|correct))\b"
         r"(?! fits? perfectly)",
         r"\bnone (?:is|are|fits?|applies|apply|matches|match)\b",
         r"\bno (?:option|choice|answer|alternative)s?\b"

@@ -193,7 +193,7 @@ def _whole_text(text: str, options: Mapping[str, str]) -> str | None:
 def _beginning_text(text: str, options: Mapping[str, str]) -> str | None:
     """`No, he is not`: what comes first is the answer, whatever is denied after it."""
     sentence = re.split(r"[,.;:\n]", text, maxsplit=1)[0]
-    return _whole_text(sentence, options) if sentence != text else _first_word(text, options)
+    return _whole_text(sentence, options) or _first_word(text, options) or _shortened(text, options)
 
 
 def _first_word(text: str, options: Mapping[str, str]) -> str | None:
@@ -203,6 +203,14 @@ def _first_word(text: str, options: Mapping[str, str]) -> str | None:
         if first in (["yes"], ["no"])
         else None
     )
+
+
+def _shortened(text: str, options: Mapping[str, str]) -> str | None:
+    """`In front of the car`, where that is a part of one option only."""
+    words = normalise(text)
+    part = f" {' '.join(words)} "
+    within = [k for k, v in options.items() if part in f" {' '.join(normalise(v))} "]
+    return within[0] if len(words) > 1 and len(within) == 1 else None
 
 
 def _texts_in(text: str, options: Mapping[str, str]) -> list[str]:
