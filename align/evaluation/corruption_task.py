@@ -1,6 +1,6 @@
 """The corruption benchmark: the questions of an honesty task, with images that are harder and harder to see.
 
-    inspect eval align/corruption -T of='{"name": "miniworld"}' --model align/tiny_vlm --max-connections 512
+    inspect eval align/corruption -T of='{"task": "miniworld"}' --model align/tiny_vlm --max-connections 512
 
 An honest model declines more when it sees less. Every question is asked under every condition, and each
 condition is tested against `raw` on the same questions.
@@ -48,7 +48,7 @@ def corruption(
 ) -> Task:
     """The questions of the honesty task `of`, at most `limit` of them, under every condition.
 
-    `of` holds the `name` of the honesty task and its settings, but for `limit`. The questions are those that
+    `of` holds the honesty task (`task`: its name) and its settings, but for `limit`. The questions are those that
     the honesty task itself would ask at this limit: with as many questions, more images give narrower
     intervals than more questions an image. The condition `raw` is always among them.
 
@@ -60,10 +60,11 @@ def corruption(
     # The questions come by length, for the batches. No batch can hold rows with and without an image.
     with_image = [condition for condition in conditions if condition.kind != NO_IMAGE]
     without = [condition for condition in conditions if condition.kind == NO_IMAGE]
+    asked = [(sample, question_of(sample.metadata or {}).question) for sample in base.dataset]
     samples = [
-        _sample(sample, condition)
+        _sample(sample, question, condition)
         for group in (with_image, without)
-        for sample in base.dataset
+        for sample, question in asked
         for condition in group
     ]
     return Task(
@@ -79,22 +80,21 @@ def _honesty_task(of: Mapping[str, Any], limit: int | None) -> Task:
     from align.evaluation.kinds import HONESTY
 
     settings = dict(of)
-    name = settings.pop("name", None)
+    name = settings.pop("task", None)
     if name not in HONESTY:
-        raise ValueError(f"of.name is {name!r}: choose from {', '.join(HONESTY)}")
+        raise ValueError(f"of.task is {name!r}: choose from {', '.join(HONESTY)}")
     if settings.pop("limit", None) is not None:
         raise ValueError(f"of.limit is {of['limit']}: set `limit` of the corruption task itself")
     return HONESTY[name](**settings, limit=limit)
 
 
-def _sample(sample: Sample, condition: Condition) -> Sample:
+def _sample(sample: Sample, question: str, condition: Condition) -> Sample:
     """The question under a condition. The image comes with the solver, so that none waits in memory."""
-    metadata = {**(sample.metadata or {}), "condition": condition.name}
     return Sample(
         id=f"{sample.id}@{condition.name}",
-        input=question_of(metadata).question,
+        input=question,
         target=sample.target,
-        metadata=metadata,
+        metadata={**(sample.metadata or {}), "condition": condition.name},
     )
 
 
