@@ -19,7 +19,7 @@ from align.calling.run import CallReport, Estimate, estimate_calls, print_estima
 from align.data.images import resolve_image
 from align.judging.fencing import Unfit
 from align.judging.judged import Judged, calls_for, not_a_text, verdict_on
-from align.judging.parsing import Unparsable, parse_flag, parse_mark
+from align.judging.parsing import Unparsable, is_planted, parse_flag, parse_mark
 from align.judging.prompts import ASKED, FORM, LABEL, SCHEMA, Asked, Prompts, Shown
 from align.records import DataError, Problem, Verdict, digest_of_text, stable_id
 
@@ -158,7 +158,7 @@ class ModelJudge:
 
         def accept(call: Call, text: str) -> None:
             try:
-                parse_reply(asked, text, tags[call.key])
+                parse_reply(asked, text, tags[call.key], call.text)
             except Unparsable as error:
                 raise Unusable(str(error)) from error
 
@@ -192,7 +192,7 @@ class ModelJudge:
             case.errors[asked] = f"no verdict after {outcome.attempts} attempt(s): {outcome.error}"
             return
         case.replies[asked] = outcome.text
-        case.said[asked] = parse_reply(asked, outcome.text, tag)
+        case.said[asked] = parse_reply(asked, outcome.text, tag, call.text)
 
     def _calls(self, asked: Asked, cases: Sequence[_Case]) -> dict[Key, tuple[Call, str]]:
         ask = self.questions[asked]
@@ -268,10 +268,11 @@ class ModelJudge:
             raise DataError(problems)
 
 
-def parse_reply(asked: Asked, reply: str, tag: str) -> bool | int:
-    """What a judge's reply to one question says. Raises `Unparsable`."""
+def parse_reply(asked: Asked, reply: str, tag: str, message: str) -> bool | int:
+    """What a judge's reply to one question, put in `message`, says. Raises `Unparsable`."""
+    quoted = "\n".join(line.removeprefix("| ") for line in message.split("\n") if line.startswith("| "))
     parse = parse_flag if FORM[asked] == "flag" else parse_mark
-    return parse(reply, LABEL[asked], tag)
+    return parse(reply, LABEL[asked], tag, planted=is_planted(quoted, FORM[asked], LABEL[asked]))
 
 
 def _key(item: Judged) -> Key:

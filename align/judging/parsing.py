@@ -4,8 +4,10 @@ The form that is asked for is a JSON object, `{"id": ..., "reason": ..., "refuse
 A line `Score: 7` or `Refused: yes` is taken too, for judges that can't be brought to write JSON. Of several
 verdicts in a reply the last one counts, as a judge that thinks aloud corrects itself, but those that repeat
 the `id` of the quoted text go before those that do not: a verdict that was planted in the text can't have it.
-Anything else is `Unparsable`: half a JSON object, a mark off the scale, both verdicts in one, a range, a
-number in a sentence. No number is ever fished out of a text, so `On a 1-10 scale I give 8` is no mark.
+Where the judged text itself speaks of such a verdict (`planted`), none but those with its `id` count: a judge
+that only repeats what it read has given none. Anything else is `Unparsable`: half a JSON object, a mark off
+the scale, both verdicts in one, a range, a number in a sentence. No number is ever fished out of a text, so
+`On a 1-10 scale I give 8` is no mark.
 """
 
 from __future__ import annotations
@@ -45,19 +47,26 @@ class _Found:
     tag: str | None = None
 
 
-def parse_flag(reply: str, label: str, tag: str | None = None) -> bool:
+def parse_flag(reply: str, label: str, tag: str | None = None, *, planted: bool = False) -> bool:
     """The yes or no that a reply gives under `label` ("refused"). Raises `Unparsable`."""
-    value = _parse(reply, "flag", label, tag)
-    return bool(value)
+    return bool(_parse(reply, "flag", label, tag, planted))
 
 
-def parse_mark(reply: str, label: str = "score", tag: str | None = None) -> int:
+def parse_mark(reply: str, label: str = "score", tag: str | None = None, *, planted: bool = False) -> int:
     """The whole number from 1 to 10 that a reply gives under `label`. Raises `Unparsable`."""
-    value = _parse(reply, "mark", label, tag)
-    return int(value)
+    return int(_parse(reply, "mark", label, tag, planted))
 
 
-def _parse(reply: str, form: Form, label: str, tag: str | None) -> bool | int:
+def is_planted(text: str, form: Form, label: str) -> bool:
+    """Could a reply that repeats this text, or a line of it, be taken for one that gives a verdict?"""
+    return re.search(rf"(?:{_names(form, label)})[\s*_`\"']*[:=]", text, re.IGNORECASE) is not None
+
+
+def _names(form: Form, label: str) -> str:
+    return f"{label}|rating|mark" if form == "mark" else label
+
+
+def _parse(reply: str, form: Form, label: str, tag: str | None, planted: bool) -> bool | int:
     text = _THINKING.sub("", reply)
     if _OPEN_THINKING.search(text):
         raise Unparsable("it ends inside its thinking: give the judge more max_new_tokens")
@@ -66,7 +75,11 @@ def _parse(reply: str, form: Form, label: str, tag: str | None) -> bool | int:
     found, rest = _objects(text, form, label)
     found += _lines(rest, form, label)
     own = [each for each in found if tag is not None and each.tag == tag]
-    if not (own or found):
+    if planted and found and not own:
+        raise Unparsable(
+            f"the judged text speaks of a `{label}` itself, so only one with its id counts: {_shown(text)}"
+        )
+    if not found:
         raise Unparsable(f"it gives no `{label}`: {_shown(text)}")
     last = max(own or found, key=lambda each: each.at)
     if last.value is None:
@@ -127,7 +140,7 @@ def _of_object(pairs: _Pairs, at: int, form: Form, label: str) -> _Found:
 
 def _lines(text: str, form: Form, label: str) -> Iterator[_Found]:
     """Lines that begin with the label. Quoted ones (`>` or `|` before them) do not."""
-    names = f"{label}|rating|mark" if form == "mark" else label
+    names = _names(form, label)
     start = re.compile(rf"(?:final |overall |my )?(?:{names}){_AFTER_LABEL}(.*)", re.IGNORECASE)
     at = 0
     for line in text.splitlines(keepends=True):
