@@ -42,6 +42,10 @@ _STRIP = 1 << 20
 Pixels = NDArray[np.uint8]
 
 
+class CorruptionError(ValueError):
+    """A corruption, or a setting of the benchmark, that there is not; the message says what there is."""
+
+
 class UnreadableImage(ValueError):
     """Bytes that are no whole image."""
 
@@ -56,12 +60,14 @@ class Condition:
     def __post_init__(self) -> None:
         if self.kind in SEVERITIES:
             if self.severity not in range(1, 6):
-                raise ValueError(f"severity of {self.kind} is {self.severity}: it must be 1, 2, 3, 4 or 5")
+                raise CorruptionError(
+                    f"severity of {self.kind} is {self.severity}: it must be 1, 2, 3, 4 or 5"
+                )
         elif self.kind not in (RAW, BLANK, NO_IMAGE):
             known = ", ".join([*SEVERITIES, RAW, BLANK, NO_IMAGE])
-            raise ValueError(f"there is no corruption {self.kind!r}: choose from {known}")
+            raise CorruptionError(f"there is no corruption {self.kind!r}: choose from {known}")
         elif self.severity is not None:
-            raise ValueError(f"{self.kind} has no severity, yet it is {self.severity}: leave it out")
+            raise CorruptionError(f"{self.kind} has no severity, yet it is {self.severity}: leave it out")
 
     @property
     def name(self) -> str:
@@ -70,7 +76,7 @@ class Condition:
 
     @classmethod
     def parse(cls, name: str) -> Condition:
-        """The condition of that name. Raises `ValueError`."""
+        """The condition of that name. Raises `CorruptionError`."""
         kind, dash, severity = name.rpartition("-")
         if dash and severity.isdecimal():
             return cls(kind, int(severity))
@@ -82,24 +88,26 @@ def make_conditions(
 ) -> list[Condition]:
     """`raw`, every kind at every severity, then `blank` and `no-image` where asked for.
 
-    Raises `ValueError` for a kind or severity that there is not, and for one given twice.
+    Raises `CorruptionError` for a kind or severity that there is not, and for one given twice.
     """
     for what, given in (("kinds", list(kinds)), ("severities", list(severities))):
         if len(set(given)) < len(given):
-            raise ValueError(f"{what} is {given}: give each once")
+            raise CorruptionError(f"{what} is {given}: give each once")
     misplaced = [kind for kind in kinds if kind not in SEVERITIES]
     if misplaced:
-        raise ValueError(
+        raise CorruptionError(
             f"kinds holds {', '.join(map(repr, misplaced))}: choose from {', '.join(SEVERITIES)} "
             "(`blank` and `no_image` are settings of their own)"
         )
     if bool(kinds) != bool(severities):
-        raise ValueError(f"kinds is {list(kinds)} and severities is {list(severities)}: give both or neither")
+        raise CorruptionError(
+            f"kinds is {list(kinds)} and severities is {list(severities)}: give both or neither"
+        )
     conditions = [Condition(RAW)]
     conditions += [Condition(kind, severity) for kind in kinds for severity in sorted(severities)]
     conditions += [Condition(BLANK)] * blank + [Condition(NO_IMAGE)] * no_image
     if len(conditions) == 1:
-        raise ValueError("no corruption is chosen: set kinds and severities, blank or no_image")
+        raise CorruptionError("no corruption is chosen: set kinds and severities, blank or no_image")
     return conditions
 
 

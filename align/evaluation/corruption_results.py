@@ -15,10 +15,10 @@ def summarize_corruption(rows: Sequence[Graded]) -> dict[str, Any]:
     """`metrics.summarize_groups` of `raw`, and of every condition under `by_condition`.
 
     `changes` holds, for every other condition, each tested figure against that of `raw` on the questions that
-    were scored under both: `n`, the figure under both (`raw`, `corrupted`), `difference` (corrupted - raw)
-    with its 95 % `interval` and `p` (by image: `metrics.paired_tests`), and `p_holm`, corrected for the number
-    of conditions. None where no question has the figure. `by_category` in it has the same of `refusal_rate`
-    for each unanswerable category, corrected for conditions times categories.
+    were scored under both: `n`, the figure under both (`raw`, `corrupted`), `difference` (corrupted - raw),
+    its 95 % `interval` and `p` (by image: `metrics.paired_tests`), and `p_holm`, corrected for the number of
+    conditions. None where no question has the figure. `by_category` in it has the same of `refusal_rate` for
+    each unanswerable category, corrected for conditions times categories.
 
     What is answerable is so by the raw image: declining such a question when nothing can be seen is right,
     and yet counts in `over_refusal_rate`.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,15 @@ from inspect_ai.scorer import Metric, SampleScore, Value, metric
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from align.calling.pictures import data_uri
-from align.evaluation.corruption import NO_IMAGE, RAW, SEVERITIES, Condition, corrupt, make_conditions
+from align.evaluation.corruption import (
+    NO_IMAGE,
+    RAW,
+    SEVERITIES,
+    Condition,
+    CorruptionError,
+    corrupt,
+    make_conditions,
+)
 from align.evaluation.corruption_results import summarize_corruption
 from align.evaluation.progress import answer
 from align.evaluation.scorers import graded_of, honesty, question_of
@@ -48,11 +57,11 @@ def corruption(
 ) -> Task:
     """The questions of the honesty task `of`, at most `limit` of them, under every condition.
 
-    `of` holds the honesty task (`task`: its name) and its settings, but for `limit`. The questions are those that
-    the honesty task itself would ask at this limit: with as many questions, more images give narrower
+    `of` holds the honesty task (`task`: its name) and its settings, but for `limit`. The questions are those
+    that the honesty task itself would ask at this limit: with as many questions, more images give narrower
     intervals than more questions an image. The condition `raw` is always among them.
 
-    Raises `ValueError` for settings that there are not, and what the honesty task raises.
+    Raises `CorruptionError` for settings that there are not, and what the honesty task raises.
     """
     conditions = make_conditions(kinds, severities, blank=blank, no_image=no_image)
     base = _honesty_task(of, limit)
@@ -82,9 +91,18 @@ def _honesty_task(of: Mapping[str, Any], limit: int | None) -> Task:
     settings = dict(of)
     name = settings.pop("task", None)
     if name not in HONESTY:
-        raise ValueError(f"of.task is {name!r}: choose from {', '.join(HONESTY)}")
+        raise CorruptionError(f"of.task is {name!r}: choose from {', '.join(HONESTY)}")
     if settings.pop("limit", None) is not None:
-        raise ValueError(f"of.limit is {of['limit']}: set `limit` of the corruption task itself")
+        raise CorruptionError(f"of.limit is {of['limit']}: set `limit` of the corruption task itself")
+    parameters = signature(HONESTY[name]).parameters
+    wrong = [f"of.{setting} is not a setting of it" for setting in settings if setting not in parameters]
+    wrong += [
+        f"of.{p.name} must be given"
+        for p in parameters.values()
+        if p.default is p.empty and p.name not in settings
+    ]
+    if wrong:
+        raise CorruptionError(f"of.task is {name}, and {', '.join(wrong)}")
     return HONESTY[name](**settings, limit=limit)
 
 

@@ -38,8 +38,8 @@ _FAR, _LABEL_STEP = 0.06, 0.062  # between lines of one severity, on the x axis;
 def plot_corruption(results: Mapping[str, Any], path: str | Path, *, name: str | None = None) -> None:
     """Draw a model's results.json of the corruption benchmark to `path`, a .png or .svg file.
 
-    The file appears under its name only when it is complete. `name` is the title; left out, it is the label of
-    the model. Raises `ValueError` for another kind of file, or for results without a rate.
+    The file appears under its name only when it is complete. `name` is the title; left out, it is the label
+    of the model. Raises `ValueError` for another kind of file, or for results without a rate.
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg"):
