@@ -16,7 +16,7 @@ from PIL import Image
 from align.models.generation import Request, prepare, to_device
 from align.models.loading import LoadedModel
 
-_QUESTIONS = (
+PROBES = (
     "What color is the star?",
     "Is there a dog in the image?",
     "What happened before this picture was taken?",
@@ -38,7 +38,7 @@ def require_active_adapter(loaded: LoadedModel) -> float:
     """
     if not isinstance(loaded.model, PeftModel):
         raise InactiveAdapterError(f"{loaded.name}: no adapter is loaded")
-    probes = [Request(question, _gradient()) for question in _QUESTIONS]
+    probes = [Request(question, probe_image()) for question in PROBES]
     change = 0.0
     prepared = prepare(loaded, probes)
     if prepared.errors:
@@ -65,7 +65,8 @@ def _logits(loaded: LoadedModel, inputs: dict[str, torch.Tensor]) -> torch.Tenso
     return logits
 
 
-def _gradient() -> bytes:
+def probe_image() -> bytes:
+    """Two crossed gradients, as PNG."""
     side = 96
     ramp = np.linspace(0, 255, side, dtype=np.uint8)
     pixels = np.stack(

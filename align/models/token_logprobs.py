@@ -49,7 +49,7 @@ class TokenLogprobs(StoppingCriteria):
     def _keep(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
         self._logits = output.logits[:, -1]  # [B, V]; padding is on the left
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any
     ) -> torch.Tensor:  # [B, T] with the token just chosen, [B, V]
         assert self._logits is not None

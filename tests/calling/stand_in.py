@@ -5,8 +5,8 @@
         ...  # endpoint.base_url=server.base_url, and no key
 
 `answer(request, n)` gets the JSON body of a request and how many requests with the same messages came
-before it (so a call that is tried again is n = 1 whatever its seed), and gives the text of the answer, or
-a `Fault`. It is called from several threads at once.
+before it (so a call that is tried again is n = 1 whatever its seed), and gives the text of the answer,
+a `Said` with its log-probabilities, or a `Fault`. It is called from several threads at once.
 
 In tests: the fixture `stand_in` (tests/conftest.py) starts one and closes it with the test, and
 `from stand_in import Fault, text_of` works in every test file.
@@ -88,7 +88,15 @@ class Fault:
         return cls("disconnect")
 
 
-Answer = Callable[[Body, int], "str | Fault"]
+@dataclass(frozen=True)
+class Said:
+    """A text with the log-probability of each of its tokens, which go out where a request asks for them."""
+
+    text: str
+    logprobs: tuple[float, ...]
+
+
+Answer = Callable[[Body, int], "str | Said | Fault"]
 
 
 @dataclass
@@ -101,17 +109,19 @@ class Asked:
     n: int
     arrived: float
     answered: float | None = None
-    reply: str | Fault | None = None
+    reply: str | Said | Fault | None = None
     tokens: int = 0
 
 
 @dataclass
 class StandIn:
-    """The server. `requests` are all that came, in their order; `most_at_once` the most in work together."""
+    """The server. `requests` are all that came, in their order; `most_at_once` the most in work together;
+    `models` are the names that it lists."""
 
     answer: Answer = lambda request, n: "ok"
     delay: float = 0.0
     image_tokens: int = 64
+    models: tuple[str, ...] = ()
     requests: list[Asked] = field(default_factory=list)
     most_at_once: int = 0
 
@@ -175,7 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_of: StandIn
 
     def do_GET(self) -> None:
-        self._send(200, json.dumps({"object": "list", "data": []}).encode())
+        cards = [{"id": name, "object": "model"} for name in self.server_of.models]
+        self._send(200, json.dumps({"object": "list", "data": cards}).encode())
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -188,12 +199,16 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.server_of._leave()
 
-    def _reply(self, asked: Asked, reply: str | Fault) -> None:
-        def completion(text: str, ascii: bool = True, reason: str = "stop") -> bytes:
-            return _completion(asked, text, self.server_of.image_tokens, ascii, reason)
+    def _reply(self, asked: Asked, reply: str | Said | Fault) -> None:
+        def completion(
+            text: str, ascii: bool = True, reason: str = "stop", logprobs: tuple[float, ...] | None = None
+        ) -> bytes:
+            return _completion(asked, text, self.server_of.image_tokens, ascii, reason, logprobs)
 
         if isinstance(reply, str):
             return self._send(200, completion(reply))
+        if isinstance(reply, Said):
+            return self._send(200, completion(reply.text, logprobs=reply.logprobs))
         match reply.kind:
             case "status":
                 extra = {"Retry-After": f"{reply.seconds:g}"} if reply.seconds else {}
@@ -238,19 +253,24 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _completion(asked: Asked, text: str, image_tokens: int, ascii: bool, reason: str) -> bytes:
+def _completion(
+    asked: Asked, text: str, image_tokens: int, ascii: bool, reason: str, logprobs: tuple[float, ...] | None
+) -> bytes:
     request = asked.body
     written = len(text) // 4 + 1
     read = sum(len(part) for part in (text_of(request), system_of(request))) // 4 + 1
     read += image_tokens * len(images_of(request))
     asked.tokens = read + written
     message = {"role": "assistant", "content": text}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "message": message}
+    if logprobs is not None and request.get("logprobs"):
+        choice["logprobs"] = {"content": [{"token": "t", "logprob": value} for value in logprobs]}
     completion = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1700000000,
         "model": request["model"],
-        "choices": [{"index": 0, "finish_reason": reason, "message": message}],
+        "choices": [choice],
         "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": asked.tokens},
     }
     return json.dumps(completion, ensure_ascii=ascii).encode()
