@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from align.evaluation.kinds import BenchmarkTask, Row
 from align.evaluation.scorers import is_whole
 from align.evaluation.subject import Subject
 from align.records import read_records, stable_id, write_json, write_records
+
+# Inspect loads every package that has tasks for it, and this one tells at each start what it could do besides.
+logging.getLogger("inspect_evals").setLevel(logging.WARNING)
 
 CONFIGURATION, SAMPLES, RESULTS, LOGS = "configuration.json", "samples.jsonl", "results.json", "logs"
 
