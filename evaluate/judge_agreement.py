@@ -125,7 +125,7 @@ def _judge(config, folder, items):
     write_verdicts(folder / "verdicts.jsonl", said[0], judge)
     used = {model.name: model.used | {"responses": len(items)} for model in models_in(judge) if model.used}
     decoding = {
-        f"{asked} at temperature {ask.decoding.temperature}"
+        f"{asked} at temperature {_temperature(ask.decoding.temperature)}"
         for model in models_in(judge)
         for asked, ask in model.questions.items()
     }
@@ -142,6 +142,10 @@ def _judge(config, folder, items):
         "used": used,
         "stopped": next((model.stopped for model in models if model.stopped), None),
     }
+
+
+def _temperature(value):
+    return "of the provider's choice" if value is None else f"{value:g}"
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
                 continue
             given: dict[str, Any] = {name: value for name, value in row.items() if value != ""}
             # An empty cell is no label; a column that isn't there is an error.
-            yield reader.line_num, {name: None for name in row if name in ("refused",)} | given
+            yield reader.line_num, ({"refused": None} if "refused" in row else {}) | given
 
 
 def _add_row(labels: Labels, row: _Row, seen: Counter[tuple[str, ...]]) -> None:
