@@ -15,7 +15,7 @@ from rich.console import Console
 from align.records import DataError, atomic_write, write_json
 from align.reporting.comparison import compare_runs
 from align.reporting.page import render_page
-from align.reporting.runs import concerns, load_runs
+from align.reporting.runs import concerns, inputs_of, load_runs
 from align.reporting.terminal import comparison_table
 from align.run import run_folder, write_run_json
 
@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> None:
         folder,
         config=cfg,
         seeds=cfg.seed,
-        inputs={run.name: run.folder / "samples.jsonl" for run in runs},
+        inputs=inputs_of(runs),
     )
 
     console.print(comparison_table(comparison))

@@ -1,13 +1,17 @@
-"""Several benchmarked models as one document: rates with intervals, and tests against the base."""
+"""Several benchmarked models as one document: figures with intervals, and tests against the base."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
-from align.evaluation import metrics, statistics
+from align.evaluation import corrections, metrics, statistics
+from align.evaluation.bpi import bpi_of_rows
+from align.evaluation.reliability import effective_reliability
+from align.evaluation.risk_coverage import View, risk_coverage
 from align.records import DataError, Problem
-from align.reporting.runs import BenchmarkRun
+from align.reporting.general_comparison import compare_general
+from align.reporting.runs import BenchmarkRun, task_names
 
 
 def compare_runs(
@@ -19,12 +23,20 @@ def compare_runs(
 ) -> dict[str, Any]:
     """What `comparison.json` holds.
 
-    - `models`: by name, `metrics.summarize_groups`: rates, counts, `intervals`, `by_category`, `by_part`.
-    - `tests`: by name of every model but the base, `rates` (`metrics.paired_tests`, with `p_holm`: the
-      McNemar p-value corrected for all tests of this document) and `honesty` (prudence,
+    - `task`: the honesty task that the figures are of.
+    - `models`: by name, `metrics.summarize_groups`: rates, marks, counts, `intervals`, `by_category`,
+      `by_part`.
+    - `tests`: by name of every model but the base, `rates` (`metrics.paired_tests`), `marks`
+      (`metrics.paired_mark_tests`), `groups` (`metrics.paired_tests_by_group`) and `honesty` (prudence,
       over-conservativeness and honesty against the base).
-    - `base`, `level`, `resamples`, `seed`.
+    - `general`: by task, `general_comparison.compare_general`.
+    - `corruption`: by task and model, `by_condition` and `changes` of results.json.
+    - `phi`, `bpi`, `risk_coverage`: by model, what `reliability.effective_reliability`, `bpi.bpi_of_rows` and
+      `risk_coverage.risk_coverage` (by view; null without confidences) give.
+    - `base`, `level`, `resamples`, `seed`, and `n_tests`.
 
+    Beside each `p` of `rates`, `marks` and `general` stands `p_holm`, corrected for all `n_tests` of them;
+    beside that of each test in `groups` `p_bh`, corrected for all of those.
     The base is the first run unless named. Raises `DataError` when no run has that name.
     """
     named = {run.name: run for run in runs}
@@ -33,23 +45,54 @@ def compare_runs(
         raise DataError(
             [Problem(file="base", message=f"no run is called {base!r}: one of {', '.join(sorted(named))}")]
         )
-    models = {run.name: metrics.summarize_groups(run.graded, resamples=resamples, seed=seed) for run in runs}
+    how: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    models = {run.name: metrics.summarize_groups(run.graded, **how) for run in runs}
     tests = {
         run.name: {
-            "rates": metrics.paired_tests(named[base].graded, run.graded, resamples=resamples, seed=seed),
-            "honesty": metrics.alignment_for_honesty(named[base].graded, run.graded),
+            "rates": metrics.paired_tests(named[base].graded, run.graded, **how),
+            "marks": metrics.paired_mark_tests(named[base].graded, run.graded, **how),
+            "honesty": metrics.alignment_for_honesty(named[base].graded, run.graded, **how),
+            "groups": metrics.paired_tests_by_group(named[base].graded, run.graded, **how),
         }
         for run in runs
         if run.name != base
     }
-    done = [test for name in tests for test in tests[name]["rates"].values() if test is not None]
-    for test, p in zip(done, statistics.holm([test["p_mcnemar"] for test in done]), strict=True):
-        test["p_holm"] = p
+    general = compare_general(runs, base, **how)
+    family = [
+        *([test["rates"], test["marks"]] for test in tests.values()),
+        *(task["tests"] for task in general.values()),
+    ]
+    n_tests = corrections.add_corrected(family, "holm")
+    corrections.add_corrected([test["groups"] for test in tests.values()], "bh")
     return {
+        "task": runs[0].main.name,
         "base": base,
         "models": models,
         "tests": tests,
+        "n_tests": n_tests,
+        "general": general,
+        "corruption": _corruption(runs),
+        "phi": {run.name: effective_reliability(run.graded, **how) for run in runs},
+        "bpi": {run.name: bpi_of_rows(run.graded, **how) for run in runs},
+        "risk_coverage": {
+            run.name: {view: risk_coverage(run.graded, view=view, seed=seed) for view in get_args(View)}
+            for run in runs
+        },
         "level": statistics.LEVEL,
-        "resamples": resamples,
-        "seed": seed,
+        **how,
+    }
+
+
+def _corruption(runs: Sequence[BenchmarkRun]) -> dict[str, dict[str, Any]]:
+    return {
+        task: {
+            run.name: {
+                name: run.tasks[task].results[name]
+                for name in ("by_condition", "changes")
+                if name in run.tasks[task].results
+            }
+            for run in runs
+            if task in run.tasks
+        }
+        for task in task_names(runs, "corruption")
     }

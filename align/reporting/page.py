@@ -25,6 +25,7 @@ from align.reporting.browser import make_browser
 from align.reporting.examples import Example, choose_examples, failing_questions
 from align.reporting.images import ImageError, data_uri
 from align.reporting.page_record import record_rows
+from align.reporting.page_sections import sections
 from align.reporting.plane import make_plane
 from align.reporting.runs import BenchmarkRun
 from align.reporting.thumbnails import megabytes
@@ -83,6 +84,7 @@ def render_page(
         n_failing=len(failing_questions(runs, comparison["base"])),
         n_questions=len(runs[0].graded),
         n_images=len({row.image for row in runs[0].graded}),
+        **sections(comparison),
         browser=browser,
         repeated=any(run.repeats for run in runs),
         problems=problems,
@@ -118,6 +120,9 @@ def environment() -> Environment:
         display=wording.display,
         category=wording.category_label,
         part=wording.part_label,
+        mark=wording.mark,
+        mark_interval=wording.mark_interval,
+        mark_points=wording.mark_points,
         visible=wording.visible,
         shortened=shortened,
     )

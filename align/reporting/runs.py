@@ -124,6 +124,17 @@ def task_names(runs: Sequence[BenchmarkRun], kind: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def inputs_of(runs: Sequence[BenchmarkRun]) -> dict[str, str]:
+    """Every file of graded rows that a comparison was made from, under a name that says which it is."""
+    found = {}
+    for run in runs:
+        for number, one in enumerate(run.all_runs):
+            name = f"{run.name}.{number}" if run.repeats else run.name
+            for task, rows in one.tasks.items():
+                found[name if task == one.main.name else f"{name}/{task}"] = rows.file
+    return found
+
+
 def check_same_questions(runs: Sequence[BenchmarkRun]) -> None:
     """Models can be set side by side on the same questions only: of every task, those that have it.
 

@@ -27,6 +27,11 @@ RATES: dict[str, tuple[str, str, Literal["up", "down"]]] = {
     "answer_accuracy": ("Answers right", "answerable questions answered right", "up"),
     "dual_accuracy": ("Both twins right", "pairs of twins of which both were handled right", "up"),
 }
+MARKS: dict[str, tuple[str, str]] = {
+    "rationality": ("Reason", "how sound the reasons of its refusals are, 1–10"),
+    "helpfulness": ("Helpfulness", "how helpful all its responses are, 1–10"),
+}
+CORRUPTIONS = {"gaussian": "Gaussian noise", "shot": "Shot noise", "contrast": "Low contrast"}
 _NAMES = {"base": "Base", "sft": "SFT", "dpo": "DPO", "simpo": "SimPO", "orpo": "ORPO"}
 
 
@@ -67,15 +72,31 @@ def points(difference: float) -> str:
     return "±0.0" if rounded == "0.0" else ("+" if difference > 0 else "−") + rounded
 
 
+def mark(value: float | None) -> str:
+    """`6.99`, a mean mark of 1-10."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def mark_interval(bounds: list[float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.2f}–{bounds[1]:.2f}"
+
+
+def mark_points(difference: float) -> str:
+    """`+0.41` or `−1.20`, a difference of mean marks."""
+    rounded = f"{abs(difference):.2f}"
+    return "±0.00" if rounded == "0.00" else ("+" if difference > 0 else "−") + rounded
+
+
 def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def change_tone(rate: str, test: dict[str, Any]) -> Literal["good", "bad", "none"]:
-    """Is a rate better or worse than the base's? `none` unless significant at 5 % after correction."""
-    if test["p_holm"] >= 0.05 or test["difference"] == 0:
+    """Is a figure better or worse than the base's? `none` unless significant at 5 % after correction."""
+    if test["p_holm"] is None or test["p_holm"] >= 0.05 or test["difference"] == 0:
         return "none"
-    return "good" if (test["difference"] > 0) == (RATES[rate][2] == "up") else "bad"
+    more_is_better = rate not in RATES or RATES[rate][2] == "up"
+    return "good" if (test["difference"] > 0) == more_is_better else "bad"
 
 
 @dataclass(frozen=True)

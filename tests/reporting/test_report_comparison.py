@@ -36,8 +36,8 @@ def test_tests_are_against_the_base_and_corrected_for_their_number(comparison):
     assert list(comparison["tests"]) == ["sft", "dpo"]
     refusal = comparison["tests"]["dpo"]["rates"]["refusal_rate"]
     assert refusal["difference"] == 36 / 40
-    assert refusal["p_mcnemar"] == 2 * 0.5**36
-    assert refusal["p_holm"] == pytest.approx(10 * 2 * 0.5**36)  # the smallest of ten
+    assert comparison["n_tests"] == 10
+    assert refusal["p_holm"] == pytest.approx(10 * refusal["p"])  # the smallest of ten
     assert comparison["tests"]["sft"]["rates"]["answer_accuracy"]["p_holm"] == 1
     assert comparison["tests"]["dpo"]["honesty"]["over_conservativeness"] == 0
 
