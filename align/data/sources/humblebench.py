@@ -47,7 +47,7 @@ class HumbleBench(Source):
         label = cells.one_of("label", "ABCDE")
         image = cells.image("file_name", "image")
         kind = cells.optional("type")
-        question, options = _parts(text or "")
+        question, options = question_parts(text or "")
         if text is not None and (not question or len(options) < 2):
             cells.bad("question", "expected a question with its options A to E, a line each")
         elif text is not None and not any(o.letter == "E" and _NONE.search(o.text) for o in options):
@@ -70,7 +70,8 @@ class HumbleBench(Source):
         return [Draft(fields, image, "file_name" if cells.values.get("file_name") else "image", id=id)]
 
 
-def _parts(text: str) -> tuple[str, list[Option]]:
+def question_parts(text: str) -> tuple[str, list[Option]]:
+    """The question and its options, from a text that has them a line each."""
     question, options = [], []
     for line in text.splitlines():
         found = _OPTION.match(line)

@@ -56,7 +56,7 @@ class MMUPD(Source):
     def rows(self, path: str | Path) -> Iterator[Row]:
         if self.upd not in (*KINDS, None):
             raise ValueError(f"source.upd must be one of {', '.join(KINDS)}, not {self.upd!r}")
-        kind = self.upd or _named(Path(path).name) or _named(self.hub_subset or "")
+        kind = self.upd or kind_in(Path(path).name) or kind_in(self.hub_subset or "")
         if kind is None:
             raise ValueError(f"which of {', '.join(KINDS)} is {path}? Its name does not say: set source.upd")
         for row in super().rows(path):
@@ -105,5 +105,6 @@ class MMUPD(Source):
         }
 
 
-def _named(name: str) -> str | None:
+def kind_in(name: str) -> str | None:
+    """Which of the three kinds the name of a file or subset says."""
     return next((kind for kind in KINDS if kind in name.casefold()), None)
