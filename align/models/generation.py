@@ -20,10 +20,11 @@ from typing import Any
 
 import torch
 from PIL import Image, ImageOps
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList, TopPLogitsWarper
+from transformers import LogitsProcessorList
 
 from align.models.loading import LoadedModel, dtype_of
-from align.models.token_logprobs import TokenLogprobs
+from align.models.seeded_sampling import SeededSampling
+from align.models.token_logprobs import generate_with_logprobs
 
 # `generate` itself asks for what transformers has given another name.
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
@@ -50,7 +51,7 @@ class Generation:
     `input_tokens` counts the prompt with its image tokens, `output_tokens` what was generated, the end
     token included. `truncated`: `max_new_tokens` came before the end token did. `logprob` is the sum of the
     natural-log probabilities of the `output_tokens` under the model at temperature 1, whatever way they were
-    chosen; null where `Decoding.logprobs` is off.
+    chosen; null where `Decoding.logprobs` is off. Two are equal whose texts and counts are.
     """
 
     text: str | None
@@ -58,7 +59,7 @@ class Generation:
     input_tokens: int = 0
     output_tokens: int = 0
     truncated: bool = False
-    logprob: float | None = None
+    logprob: float | None = field(default=None, compare=False)  # it changes with how rows are batched
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,15 @@ def _run_batch(
     config = _generation_config(loaded, decoding)
     processors = LogitsProcessorList()
     if decoding.temperature > 0:
-        processors.append(_SeededSampling(decoding, seeds, loaded.device))
+        processors.append(SeededSampling(decoding.temperature, decoding.top_p, seeds, loaded.device))
     eos = torch.tensor(config.eos_token_id).flatten()
-    sequences, totals = _generate(loaded, on_device, config, processors, eos, decoding.logprobs)
+    arguments: dict[str, Any] = {**on_device, "generation_config": config, "logits_processor": processors}
+    logprobs: list[float] | list[None] = [None] * rows
+    if decoding.logprobs:
+        sequences, logprobs = generate_with_logprobs(loaded.model, eos, **arguments)
+    else:
+        model: Any = loaded.model  # a module's attributes are typed as tensors
+        sequences = model.generate(**arguments)
     prompt = inputs["input_ids"].shape[1]
     answers = sequences[:, prompt:].cpu()  # [B, new]
     texts = loaded.processor.batch_decode(answers, skip_special_tokens=True)
@@ -241,35 +248,16 @@ def _run_batch(
                 input_tokens=int(inputs["attention_mask"][row].sum()),
                 output_tokens=int(ends[row].int().argmax()) + 1 if ended else answers.shape[1],
                 truncated=not ended,
-                logprob=None if totals is None else totals[row],
+                logprob=logprobs[row],
             )
         )
     return generations
 
 
-def _generate(
-    loaded: LoadedModel,
-    inputs: dict[str, torch.Tensor],
-    config: Any,
-    processors: LogitsProcessorList,
-    eos: torch.Tensor,
-    logprobs: bool,
-) -> tuple[torch.Tensor, list[float] | None]:
-    """(prompts and answers `[B, T]`, the log-probability of each answer if asked for)."""
-    model: Any = loaded.model  # a module's attributes are typed as tensors
-    arguments: dict[str, Any] = {**inputs, "generation_config": config, "logits_processor": processors}
-    if not logprobs:
-        return model.generate(**arguments), None
-    with TokenLogprobs(loaded.model, eos.to(loaded.device)) as sums:
-        sequences = model.generate(**arguments, stopping_criteria=StoppingCriteriaList([sums]))
-    # Rounding can put a token a hair above probability 1.
-    return sequences, sums.totals.clamp(max=0.0).tolist()
-
-
 def _generation_config(loaded: LoadedModel, decoding: Decoding) -> Any:
     """The model's own settings (end tokens, penalties) with our way of choosing a token.
 
-    Sampling is argmax over noisy scores (see `_SeededSampling`), so the sampler of `transformers`,
+    Sampling is argmax over noisy scores (see `SeededSampling`), so the sampler of `transformers`,
     which draws one random stream for the whole batch, stays off.
     """
     config = deepcopy(loaded.model.generation_config)
@@ -284,27 +272,6 @@ def _generation_config(loaded: LoadedModel, decoding: Decoding) -> Any:
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         )
     return config
-
-
-class _SeededSampling(LogitsProcessor):
-    """Sampling by the Gumbel-max trick, with a random stream for each row.
-
-    argmax(logits / temperature + g), g ~ Gumbel(0, 1), is a draw from softmax(logits / temperature).
-    """
-
-    def __init__(self, decoding: Decoding, seeds: list[int], device: torch.device) -> None:
-        self.temperature = decoding.temperature
-        self.warper = TopPLogitsWarper(decoding.top_p) if decoding.top_p < 1 else None
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # [B, T], [B, V]
-        scores = scores.float() / self.temperature
-        if self.warper is not None:
-            scores = self.warper(input_ids, scores)
-        noise = torch.stack(
-            [torch.empty_like(scores[0]).exponential_(generator=generator) for generator in self.generators]
-        )
-        return scores - noise.log()  # -log(Exponential(1)) is Gumbel(0, 1)
 
 
 # --- From requests to tensors --------------------------------------------------------------------------

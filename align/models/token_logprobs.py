@@ -10,7 +10,25 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, StoppingCriteria
+from transformers import PreTrainedModel, StoppingCriteria, StoppingCriteriaList
+
+
+def generate_with_logprobs(
+    model: PreTrainedModel | PeftModel, eos: torch.Tensor, **arguments: Any
+) -> tuple[torch.Tensor, list[float]]:
+    """`model.generate(**arguments)` and the log-probability of each row's answer.
+
+    Args:
+        eos: ids of the tokens that end a row.
+        arguments: of `generate`; padding on the left, no beams.
+
+    Returns the prompts with their answers `[B, T]`, and `[B]` sums of natural logarithms, at most 0.
+    """
+    generator: Any = model  # a module's attributes are typed as tensors
+    with TokenLogprobs(model, eos.to(next(model.parameters()).device)) as sums:
+        sequences = generator.generate(**arguments, stopping_criteria=StoppingCriteriaList([sums]))
+    # Rounding can put a token a hair above probability 1.
+    return sequences, sums.totals.clamp(max=0.0).tolist()
 
 
 class TokenLogprobs(StoppingCriteria):

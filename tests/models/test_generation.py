@@ -21,6 +21,7 @@ from align.models.generation import (
     to_device,
 )
 from align.models.loading import LoadedModel, load_model
+from align.models.seeded_sampling import SeededSampling
 
 QUESTIONS = (
     "What color is the star?",
@@ -128,12 +129,10 @@ def test_repeated_requests_are_samples_of_their_own(tiny: LoadedModel, requests:
 def test_sampling_draws_from_the_softmax() -> None:
     rows, probabilities = 4000, torch.tensor([0.5, 0.3, 0.15, 0.05])
     logits = probabilities.log().repeat(rows, 1)
-    sampler = generation._SeededSampling(Decoding(1, temperature=1.0), list(range(rows)), torch.device("cpu"))
+    sampler = SeededSampling(1.0, 1.0, list(range(rows)), torch.device("cpu"))
     drawn = sampler(torch.zeros(rows, 1, dtype=torch.long), logits).argmax(1).bincount(minlength=4) / rows
     assert (drawn - probabilities).abs().max() < 0.03  # four standard errors of the largest
-    cut = generation._SeededSampling(
-        Decoding(1, temperature=1.0, top_p=0.75), list(range(rows)), torch.device("cpu")
-    )
+    cut = SeededSampling(1.0, 0.75, list(range(rows)), torch.device("cpu"))
     drawn = cut(torch.zeros(rows, 1, dtype=torch.long), logits).argmax(1).bincount(minlength=4) / rows
     assert drawn[2:].sum() == 0
     assert abs(float(drawn[0]) - 0.5 / 0.8) < 0.03
