@@ -38,7 +38,7 @@ def paired_tests(
     `only_base`, `only_tuned`, `p_mcnemar`. None where no question was scored for both, or where either has
     no such rate.
     """
-    pairing = _Pairing(base, tuned)
+    pairing = Pairing(base, tuned)
     return pairing.tests({"": pairing.everything}, TESTED, resamples, seed)[""]
 
 
@@ -54,7 +54,7 @@ def paired_mark_tests(
     `helpfulness` is compared on responses marked for both. `rationality` is of refusals, so it is compared
     on the questions that both declined: where the base seldom declines those are few, and not typical.
     """
-    pairing = _Pairing(base, tuned)
+    pairing = Pairing(base, tuned)
     return pairing.tests({"": pairing.everything}, TESTED_MARKS, resamples, seed)[""]
 
 
@@ -69,7 +69,7 @@ def paired_tests_by_group(
 
     So many tests must be corrected for their number: `corrections.add_corrected(..., "bh")`.
     """
-    pairing = _Pairing(base, tuned)
+    pairing = Pairing(base, tuned)
     categories, parts = pairing.base.by_category(), pairing.base.by_part()
     groups = {("by_category", name): rows for name, rows in categories.items()}
     groups |= {("by_part", name): rows for name, rows in parts.items()}
@@ -80,7 +80,7 @@ def paired_tests_by_group(
     return found
 
 
-class _Pairing:
+class Pairing:
     """Two models' rows, joined by question. Clusters are the base's images."""
 
     def __init__(self, base: Sequence[Graded], tuned: Sequence[Graded]) -> None:
@@ -93,7 +93,7 @@ class _Pairing:
         self, groups: Mapping[G, Members], names: Sequence[str], resamples: int, seed: int
     ) -> dict[G, dict[str, Test]]:
         """Every figure in every group, all from the same resamples of images."""
-        made = [(group, name, self._sums(name, rows)) for group, rows in groups.items() for name in names]
+        made = [(group, name, self.sums(name, rows)) for group, rows in groups.items() for name in names]
         there = [(group, name, sums) for group, name, sums in made if sums is not None]
         columns = [np.stack([sums[:, 1] - sums[:, 0], sums[:, 2]], axis=1) for _, _, sums in there]
         tests: dict[G, dict[str, Test]] = {group: dict.fromkeys(names) for group in groups}
@@ -104,7 +104,7 @@ class _Pairing:
             tests[group][name] = _test(name, sums, totals[:, 2 * k : 2 * k + 2])
         return tests
 
-    def _sums(self, name: str, rows: Members) -> Array | None:
+    def sums(self, name: str, rows: Members) -> Array | None:
         """By image, over the questions that count for both: of the base, of the tuned, questions, and how
         many only the base and only the tuned model got, `[C, 5]`. None where either has no such figure."""
         partner = self.partner[rows]

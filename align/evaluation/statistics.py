@@ -114,20 +114,42 @@ def bounded_interval(
 
     None without a value, and for a single image, which tells nothing of how images differ.
     """
-    if value is None or clusters < 2:
-        return None
     kept = resampled[~np.isnan(resampled)]
-    if not kept.size:
+    if value is None or clusters < 2 or not kept.size:
         return None
+    return interval_of_variance(
+        value,
+        float(kept.var()) * clusters / (clusters - 1),
+        clusters=clusters,
+        freedom=clusters - 1,
+        low=low,
+        high=high,
+        most=most,
+        level=level,
+    )
+
+
+def interval_of_variance(
+    value: float,
+    variance: float,
+    *,
+    clusters: int,
+    freedom: float,
+    low: float = 0.0,
+    high: float = 1.0,
+    most: float | None = None,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """`bounded_interval` from a variance that is known with so many degrees of freedom."""
     share, tail = (value - low) / (high - low), (1 - level) / 2
-    variance = float(kept.var()) / (high - low) ** 2 * clusters / (clusters - 1)
+    variance /= (high - low) ** 2
     alike = variance < 1e-20
     if min(share, 1 - share) < 1e-12 or (alike and most is None):
         unlike = 1 - tail ** (1 / clusters)
         return value - unlike * (value - low), value + unlike * (high - value)
     effective = float("inf") if alike else share * (1 - share) / variance
     effective = min(effective, most) if most is not None else effective
-    effective *= float((norm.ppf(tail) / t.ppf(tail, clusters - 1)) ** 2)
+    effective *= float((norm.ppf(tail) / t.ppf(tail, freedom)) ** 2)
     events = share * effective
     lowest = float(beta.ppf(tail, events, effective - events + 1))
     highest = float(beta.ppf(1 - tail, events + 1, effective - events))
