@@ -64,7 +64,7 @@ def read_lettered(
         except (ValueError, ConnectionError) as error:
             said = str(error).replace("source.hub_", "hub_")
             raise DataError([Problem(file=str(path), message=f"cannot be read: {said}")]) from error
-    read = _without_broken(_with_referred_images(read), images)
+    read = without_broken(_with_referred_images(read), images)
     if not read.items:
         raise DataError([*read.problems, Problem(file=named, message="holds no question that can be used")])
     check_images(read.items, images, named)
@@ -128,16 +128,14 @@ def _place(item: Item, index: object) -> tuple[str, ...]:
     return str(item.facts["file"]), str(item.facts.get("type")), str(index)
 
 
-def _without_broken(read: Items, images: str) -> Items:
+def without_broken(read: Items, images: str) -> Items:
     """Items whose picture is whole. One that is not there at all fails when it is asked, with the reason."""
     there = {
         item.image for item in read.items if item.image is not None and (Path(images) / item.image).is_file()
     }
     bad = {name: facts for name, facts in inspect_images(there, images).items() if isinstance(facts, str)}
     problems = [
-        Problem(
-            file=str(item.facts.get("file", named)), field="image", row_id=item.id, message=bad[item.image]
-        )
+        Problem(file=str(item.facts["file"]), field="image", row_id=item.id, message=bad[item.image])
         for item in read.items
         if item.image in bad
     ]

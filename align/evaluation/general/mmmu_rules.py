@@ -1,13 +1,13 @@
 """MMMU's official rules for reading a response (`eval/eval_utils.py` of the authors), with their quirks.
 
 Multiple choice: `(B)` anywhere, else ` B ` between spaces, else, in responses of more than five words, an
-option's text as part of the response; of several the last one, and where nothing is found, a random option. So
-"I cannot determine the answer" is right once in four times, and "A closer look shows ..." is an A.
+option's text as part of the response; of several the last one. Where nothing is found, a random option: "I
+cannot determine the answer" is right once in four times. "A closer look shows ..." is an A.
 
 Open questions: sentences are searched for key words (`is `, `answer `, `so `, ...) and what follows the last
-of them is compared to the gold answers: a text counts where the gold is part of it, a number where it is equal
-after rounding to two places. The response is made lower case before it is split into sentences at full stops
-that a capital follows, so that it never is split there; only line breaks separate.
+of them is compared to the gold answers: a text counts where the gold is part of it, a number where it is
+equal after rounding to two places. The response is made lower case before it is split into sentences at full
+stops that a capital follows, so that it never is split there; only line breaks separate.
 """
 
 from __future__ import annotations

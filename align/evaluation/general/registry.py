@@ -22,6 +22,10 @@ def _lazy(module: str, factory: str) -> Callable[..., GeneralTask]:
 BENCHMARKS: dict[str, Callable[..., GeneralTask]] = {
     "easy_vqa": _lazy("easy_vqa", "easy_vqa"),
     "haloquest": _lazy("haloquest", "haloquest"),
+    "humblebench": _lazy("humblebench", "humblebench"),
+    "mm_upd": _lazy("mm_upd", "mm_upd"),
+    "mmbench": _lazy("mmbench", "mmbench"),
+    "mmmu": _lazy("mmmu", "mmmu"),
     "pope": _lazy("pope", "pope"),
     "vqav2_lite": _lazy("vqav2_lite", "vqav2_lite"),
 }
