@@ -74,8 +74,8 @@ def read_answer(response: str, question: str, annotated: Sequence[str]) -> Readi
 
     A response that is one of the annotators' answers is an answer, even "unknown". Else a refusal is an
     abstention. In a sentence, the answer is the annotators' one that stands in it and isn't negated; of
-    several the longest, where one holds the other ("red and white"), and else the first. A sentence with none of
-    them is an answer all the same, a wrong one, and its `parsed` is None. To a yes-no question (most
+    several the longest, where one holds the other ("red and white"), and else the first. A sentence with
+    none of them is an answer all the same, a wrong one, and its `parsed` is None. To a yes-no question (most
     annotators say yes or no) a response is read by `read_yes_no`.
     """
     answers = list(dict.fromkeys(text.strip() for text in annotated))
