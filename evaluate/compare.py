@@ -1,59 +1,69 @@
-"""Set benchmarked models side by side: a table, `comparison.json`, and the report page.
+"""Set benchmarked models side by side: tables, figures as files, and the report page.
 
     python evaluate/compare.py runs='{base: runs/a, sft: runs/b, dpo: runs/c}' out=runs/demo
+    python evaluate/compare.py runs='{base: runs/a, dpo: [runs/dpo-0, runs/dpo-1]}'     repeats: other seeds
 
-Each run is a folder that evaluate/benchmark.py wrote (samples.jsonl, results.json, run.json). All must hold
-the same questions: otherwise the program names those that differ and ends with exit status 1.
+Each run is a folder that evaluate/benchmark.py wrote. All must hold the same questions: otherwise the program
+names those that differ and ends with exit status 1. docs/report.md explains the page and the files.
 """
 
 from __future__ import annotations
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from align.records import DataError, atomic_write, write_json
+from align.records import DataError
 from align.reporting.comparison import compare_runs
+from align.reporting.examples import choose_examples
+from align.reporting.exports.wandb_run import log_to_wandb
+from align.reporting.exports.writing import check_outputs, write_outputs
 from align.reporting.page import render_page
 from align.reporting.runs import concerns, inputs_of, load_runs
-from align.reporting.terminal import comparison_table
-from align.run import run_folder, write_run_json
+from align.reporting.terminal import comparison_tables
+from align.run import run_folder, to_plain, write_run_json
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="compare")
 def main(cfg: DictConfig) -> None:
-    console = Console()
-    folder = run_folder()
+    config, folder, console = to_plain(cfg), run_folder(), Console()
     try:
-        runs = load_runs(OmegaConf.to_container(cfg, resolve=True)["runs"])
+        check_outputs(config["outputs"])
+        runs = load_runs(config["runs"], task=cfg.task)
         comparison = compare_runs(runs, base=cfg.base, resamples=cfg.resamples, seed=cfg.seed)
+        page, problems = None, concerns(runs)
+        if "html" in config["outputs"]:
+            page, problems = render_page(
+                comparison,
+                runs,
+                problems=problems,
+                examples=cfg.examples,
+                title=cfg.title,
+                images=cfg.images,
+                folder=folder,
+            )
     except DataError as error:
         raise SystemExit(str(error)) from error
 
-    page, problems = render_page(
+    written = write_outputs(
+        folder, config["outputs"], comparison, page=page, title=cfg.title, problems=problems
+    )
+    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs_of(runs))
+    tracked = log_to_wandb(
         comparison,
         runs,
-        problems=concerns(runs),
-        examples=cfg.examples,
-        title=cfg.title,
-        images=cfg.images,
+        choose_examples(runs, comparison["base"], cfg.examples),
+        settings=config["tracking"],
         folder=folder,
-    )
-    write_json(folder / "comparison.json", comparison)
-    with atomic_write(folder / "report.html") as stream:
-        stream.write(page)
-    write_run_json(
-        folder,
-        config=cfg,
-        seeds=cfg.seed,
-        inputs=inputs_of(runs),
+        config=config,
     )
 
-    console.print(comparison_table(comparison))
+    for table in comparison_tables(comparison):
+        console.print(table)
     for problem in problems:
         console.print(f"note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for file in ("comparison.json", "report.html"):
-        console.print(str(folder / file), markup=False, highlight=False, soft_wrap=True)
+    for line in [*map(str, written), tracked]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

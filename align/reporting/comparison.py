@@ -7,7 +7,9 @@ from typing import Any, get_args
 
 from align.evaluation import corrections, metrics, statistics
 from align.evaluation.bpi import bpi_of_rows
+from align.evaluation.power import power_table
 from align.evaluation.reliability import effective_reliability
+from align.evaluation.repeats import paired_tests_of_repeats, summarize_repeats
 from align.evaluation.risk_coverage import View, risk_coverage
 from align.records import DataError, Problem
 from align.reporting.general_comparison import compare_general
@@ -33,6 +35,10 @@ def compare_runs(
     - `corruption`: by task and model, `by_condition` and `changes` of results.json.
     - `phi`, `bpi`, `risk_coverage`: by model, what `reliability.effective_reliability`, `bpi.bpi_of_rows` and
       `risk_coverage.risk_coverage` (by view; null without confidences) give.
+    - `repeats`: null without any, else `models` (`repeats.summarize_repeats`) and `tests`
+      (`repeats.paired_tests_of_repeats`), with `p_holm` and `p_crossed_holm` corrected for all of these. All
+      other figures of a repeated model are of its first run.
+    - `power`: by model, `power.power_table` against the base.
     - `base`, `level`, `resamples`, `seed`, and `n_tests`.
 
     Beside each `p` of `rates`, `marks` and `general` stands `p_holm`, corrected for all `n_tests` of them;
@@ -78,8 +84,31 @@ def compare_runs(
             run.name: {view: risk_coverage(run.graded, view=view, seed=seed) for view in get_args(View)}
             for run in runs
         },
+        "repeats": _repeats(runs, named[base], **how),
+        "power": {run.name: power_table(named[base].graded, run.graded) for run in runs if run.name != base},
         "level": statistics.LEVEL,
         **how,
+    }
+
+
+def _repeats(
+    runs: Sequence[BenchmarkRun], base: BenchmarkRun, *, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    if not any(run.repeats for run in runs):
+        return None
+    rows = {run.name: [one.graded for one in run.all_runs] for run in runs}
+    tests = {
+        name: paired_tests_of_repeats(rows[base.name], repeats, resamples=resamples, seed=seed)
+        for name, repeats in rows.items()
+        if name != base.name
+    }
+    corrections.add_corrected(tests, "holm")
+    corrections.add_corrected(tests, "holm", p="p_crossed", into="p_crossed_holm")
+    return {
+        "models": {
+            name: summarize_repeats(repeats, resamples=resamples, seed=seed) for name, repeats in rows.items()
+        },
+        "tests": tests,
     }
 
 

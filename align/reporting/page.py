@@ -123,6 +123,8 @@ def environment() -> Environment:
         mark=wording.mark,
         mark_interval=wording.mark_interval,
         mark_points=wording.mark_points,
+        signed=wording.signed,
+        signed_interval=wording.signed_interval,
         visible=wording.visible,
         shortened=shortened,
     )

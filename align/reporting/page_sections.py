@@ -9,9 +9,9 @@ from align.evaluation.corruption import Condition
 from align.records import UNANSWERABLE
 from align.reporting.corruption_plot import make_corruption
 from align.reporting.curves import corruption_panels, risk_coverage_panel
-from align.reporting.wording import CORRUPTIONS
+from align.reporting.wording import CORRUPTIONS, RATES
 
-_RATES = {
+_CHARTS = {
     "refusal_rate": "Unanswerable questions declined",
     "answer_accuracy": "Answerable questions answered right",
     "over_refusal_rate": "Answerable questions declined",
@@ -37,9 +37,25 @@ def sections(comparison: dict[str, Any]) -> dict[str, Any]:
             for task, found in comparison["corruption"].items()
             if any("by_condition" in results for results in found.values())
         },
+        "shows": _shows(comparison),
+        "repeats_crossed": any(
+            figures["refusal_rate"]["interval_crossed"]
+            for figures in (comparison["repeats"] or {"models": {}})["models"].values()
+        ),
         "risk_panel": risk_coverage_panel(risk, order),
         "phi_costs": list(dict.fromkeys(costs)),
     }
+
+
+def _shows(comparison: dict[str, Any]) -> list[tuple[str, float]]:
+    """For each rate the smallest true difference that the questions show, the largest over tuned models."""
+    found = []
+    for rate, (label, _, _) in RATES.items():
+        tables = [table[rate] for table in comparison["power"].values() if table.get(rate)]
+        differences = [table["smallest_difference"] for table in tables]
+        if differences and None not in differences:
+            found.append((label, max(differences)))
+    return found
 
 
 def general_rows(general: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -65,7 +81,7 @@ def _corruption(results: Mapping[str, Any], order: Mapping[str, int]) -> dict[st
     found = make_corruption(there)
     charts = []
     if found is not None:
-        drawn = {label: corruption_panels(found, rate, order) for rate, label in _RATES.items()}
+        drawn = {label: corruption_panels(found, rate, order) for rate, label in _CHARTS.items()}
         charts = [(label, panels) for label, panels in drawn.items() if panels]
     conditions = _severest({name for result in there.values() for name in result["by_condition"]})
     categories: dict[str, dict[str, dict[str, Any]]] = {}

@@ -210,6 +210,10 @@ def concerns(runs: Sequence[BenchmarkRun]) -> list[Problem]:
                     f"no rate; the first: {failed[0].error}"
                 )
                 found.append(Problem(file=one.tasks[name].file, message=text))
+    for run in runs:
+        if run.repeats:
+            text = f"run {run.name!r} has {len(run.all_runs)} repeats: all figures but those of the repeats "
+            found.append(Problem(file=str(run.folder), message=text + "are of this first one"))
     return found + _same_model(runs)
 
 

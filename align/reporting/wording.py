@@ -87,16 +87,34 @@ def mark_points(difference: float) -> str:
     return "±0.00" if rounded == "0.00" else ("+" if difference > 0 else "−") + rounded
 
 
+def signed(value: float) -> str:
+    """`0.923` or `−11.625`."""
+    return f"{value:.3f}".replace("-", "−")
+
+
+def signed_interval(bounds: list[float] | None) -> str:
+    """`−2.39 to 0.67`: ends that may be negative."""
+    return "" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}".replace("-", "−")
+
+
 def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
-def change_tone(rate: str, test: dict[str, Any]) -> Literal["good", "bad", "none"]:
+Change = Literal["good", "bad", "none"]
+
+
+def change_tone(figure: str, test: dict[str, Any]) -> Change:
     """Is a figure better or worse than the base's? `none` unless significant at 5 % after correction."""
-    if test["p_holm"] is None or test["p_holm"] >= 0.05 or test["difference"] == 0:
+    return tone_of(figure, test["difference"], test["p_holm"])
+
+
+def tone_of(figure: str, difference: float, p: float | None) -> Change:
+    """The same from a difference and its corrected p-value. Of marks and accuracies more is better."""
+    if p is None or p >= 0.05 or difference == 0:
         return "none"
-    more_is_better = rate not in RATES or RATES[rate][2] == "up"
-    return "good" if (test["difference"] > 0) == more_is_better else "bad"
+    more_is_better = figure not in RATES or RATES[figure][2] == "up"
+    return "good" if (difference > 0) == more_is_better else "bad"
 
 
 @dataclass(frozen=True)

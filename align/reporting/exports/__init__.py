@@ -1,0 +1,1 @@
+"""The comparison in the forms that other tools read."""
