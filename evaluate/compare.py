@@ -62,7 +62,7 @@ def main(cfg: DictConfig) -> None:
         console.print(table)
     for problem in problems:
         console.print(f"note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for line in [*map(str, written), tracked]:
+    for line in [*map(str, written), *([tracked] if tracked != "W&B: off" else [])]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

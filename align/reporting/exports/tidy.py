@@ -21,10 +21,10 @@ def tidy_rows(comparison: Mapping[str, Any]) -> Iterator[Row]:
     """A row for each figure of each model, task and group.
 
     `group` is `all`, `category/NAME`, `part/NAME`, `condition/NAME` (with `/category/NAME` behind it), or
-    `repeats` (over all runs of a repeated model; the other figures are of its first). `low` and `high` are the
-    95 % interval, `n` the responses (or pairs of twins) that a figure is over; empty: not known. Figures that
-    are not defined are left out. Tests against the base have the metrics `difference/NAME`, with their
-    interval, and `p/NAME`, corrected for all tests of the document (in groups: for their false discovery rate).
+    `repeats` (over all runs of a repeated model; the other figures are of its first). `low` and `high` are
+    the 95 % interval, `n` the responses (or pairs of twins) that a figure is over; empty: not known. Figures
+    that are not defined are left out. Tests against the base have the metrics `difference/NAME`, with their
+    interval, and `p/NAME`, corrected for all tests of the document (in groups: for the false discovery rate).
     """
     task = comparison["task"]
     for name, model in comparison["models"].items():
