@@ -90,7 +90,7 @@ def rotated(options: Mapping[str, str], letter: str | None, by: int) -> tuple[di
     """
     letters, texts = list(options), list(options.values())
     places = len(letters)
-    moved = {letters[(i + by) % places]: text for i, text in enumerate(texts)}
+    moved = {place: texts[(i - by) % places] for i, place in enumerate(letters)}
     return moved, None if letter is None else letters[(letters.index(letter) + by) % places]
 
 
