@@ -63,6 +63,8 @@ _SAME = {"grey": "gray", "circular": "circle", "rectangular": "rectangle", "tria
 _COLOR_ASKED = re.compile(r"^\W*what (?:is the )?colou?r\b")
 _SHAPE_ASKED = re.compile(r"^\W*what (?:shape\b|is the \w+ shape\b|type of shape\b|is the shape\b)")
 _NEGATED = re.compile(r"^\W*(?:is|are|does|do)\b.*?\b(?:not|no)\b")
+# A `no` before a noun ("No circle is there") belongs to the statement.
+_LEADING = re.compile(r"^\W*(?:yes|yeah|no)(?:\W*[,.:;!–—-]+\s*|\s+(?=(?:there|it|i|we|the|this)\b))")
 _BACKGROUND = re.compile(
     r"\b(?:on|against|with|over) (?:an?|the) (?:\w+ )?(\w+) background\b|\b\w+ background\b"
 )
@@ -139,7 +141,7 @@ def _read_yes_no(response: str, question: str) -> Reading:
     if not _NEGATED.match(question) or state == "abstain":
         return state, said
     asked = [word for word in (*COLORS, *SHAPES) if re.search(rf"\b{word}\b", question)]
-    rest = re.sub(r"^\W*(?:yes|yeah|no)\b\W*", "", response.casefold())
+    rest = _LEADING.sub("", response.casefold())
     first = re.split(r"[.!?;,\n]| but ", rest)[0]
     if asked and all(word in _named_or_denied(first) for word in asked):
         # True of the question's own words: what it denies is there, or is not.

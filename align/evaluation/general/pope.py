@@ -156,7 +156,7 @@ def _inputs(
 def _item(cells: Cells, number: int, pictures: Pictures, prompt: str) -> Item | None:
     id = cells.text("question_id", required=False) or str(number)
     question = cells.text("question", "text")
-    answer = cells.one_of("answer", ("yes", "no"), "label")
+    answer = cells.one_of(cells.first("label") or "answer", ("yes", "no"))
     part = cells.one_of("category", PARTS)
     if not cells.good or question is None or answer is None or part is None:
         return None

@@ -8,9 +8,11 @@ annotators' answer that a sentence gives, and gives it the official accuracy of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from align.data.json_rows import iter_rows
 from align.data.sources.cells import Cells
 from align.data.sources.vqav2 import AGREEMENT, VQAv2
 from align.evaluation.general.base import (
@@ -146,8 +148,13 @@ def vqav2_lite(
         hub_revision=hub_revision,
     )
     read, pictures = Items(), Pictures(images)
+    types = {} if annotations is None else _answer_types(annotations)
     for path in as_paths(source):
-        read_rows(path, form.rows(path), lambda cells, _: _item(cells, pictures, image_pattern, prompt), read)
+
+        def make(cells: Cells, number: int) -> Item | None:
+            return _item(cells, pictures, image_pattern, prompt, types)
+
+        read_rows(path, form.rows(path), make, read)
     named = ", ".join(map(str, as_paths(source)))
     if not read.items and read.problems:
         raise DataError(read.problems)
@@ -156,11 +163,19 @@ def vqav2_lite(
     return GeneralTask(Vqav2Benchmark(), tuple(chosen), tuple(read.problems), str(images), named)
 
 
-def _item(cells: Cells, pictures: Pictures, image_pattern: str, prompt: str) -> Item | None:
+def _answer_types(annotations: str) -> dict[Any, Any]:
+    """The answer type of each question; rows that cannot be read are problems of the questions' reading."""
+    rows = (row.value for row in iter_rows(annotations, key="annotations"))
+    return {row.get("question_id"): row.get("answer_type") for row in rows if isinstance(row, dict)}
+
+
+def _item(
+    cells: Cells, pictures: Pictures, image_pattern: str, prompt: str, types: Mapping[Any, Any]
+) -> Item | None:
     number = cells.number("question_id")
     question = cells.text("question")
     annotated = _annotated(cells)
-    part = cells.text("answer_type", required=False)
+    part = cells.text("answer_type", required=False) or types.get(number)
     if not cells.good or question is None:
         return None
     if cells.first("image"):
