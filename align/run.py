@@ -1,4 +1,7 @@
-"""What a run leaves behind so that it can be understood and repeated: its folder and `run.json`."""
+"""What a run leaves behind so that it can be understood and repeated: its folder and `run.json`.
+
+`evaluate/reproduce.py` repeats a run from that file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ PACKAGES = (
     "numpy",
     "pillow",
 )
+HIDDEN = "<hidden>"
 _SECRETS = ("api_key", "_token", "password", "secret")
 
 
@@ -48,30 +52,88 @@ def write_run_json(
     """Write `folder/run.json`: what is needed to repeat a run and to tell two runs apart.
 
     `inputs` are files or folders, recorded with the digest of their content; `digests` are inputs whose
-    digest the caller already knows, such as a model's; `results` are figures worth keeping beside them.
-    Only the main process of a distributed run should call it.
+    digest the caller already knows, such as a model's; `results` are figures worth keeping beside them, and
+    what calls took in them (tokens, dollars) is added up as `cost`. Only the main process of a distributed
+    run should call it.
 
     Returns the path. Raises `FileNotFoundError` if an input does not exist.
     """
     started = psutil.Process().create_time()
+    results = dict(results or {})
     record = {
+        **program(),
         "config": _hide_secrets(to_plain(config)),
         "seeds": {"seed": seeds} if isinstance(seeds, int) else dict(seeds),
         "inputs": {
             name: {"path": str(path), "sha256": content_digest(path)} for name, path in sorted(inputs.items())
         }
         | {name: {"sha256": digest} for name, digest in sorted((digests or {}).items())},
-        "results": dict(results or {}),
+        "results": results,
+        "cost": cost_of(results),
         "packages": package_versions(),
         "git": git_state(Path(__file__).resolve().parent),
         "hardware": hardware(),
-        "command": psutil.Process().cmdline(),
+        "command": _hide_in_overrides(psutil.Process().cmdline()),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 1),
     }
     path = Path(folder) / "run.json"
     write_json(path, record)
     return path
+
+
+def program() -> dict[str, Any]:
+    """The program that is running: its file (from the root of its checkout), overrides and working directory.
+
+    `overrides` are those of the command line, None outside of Hydra.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get() if HydraConfig.initialized() else None
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    file = None if main is None else Path(main).resolve()
+    checkout = Path(__file__).resolve().parents[1]
+    inside = file is not None and file.is_relative_to(checkout)
+    return {
+        "program": None if file is None else str(file.relative_to(checkout) if inside else file),
+        "job": None if hydra is None else hydra.job.name,
+        "overrides": None if hydra is None else _hide_in_overrides(hydra.overrides.task),
+        "cwd": str(Path.cwd()),
+    }
+
+
+def cost_of(results: Mapping[str, Any]) -> dict[str, float] | None:
+    """What calls took, added up over all parts of `results` that say so; None where no part does.
+
+    `dollars` are of the calls whose price is known, and are left out where none is.
+    """
+    total: dict[str, float] = {}
+    for part in _parts_with_tokens(results):
+        for name in ("calls", "attempts", "input_tokens", "output_tokens", "dollars"):
+            if isinstance(part.get(name), int | float):
+                total[name] = total.get(name, 0) + part[name]
+    return total or None
+
+
+def _parts_with_tokens(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        if "input_tokens" in value:
+            yield value
+            return  # its parts are what it adds up
+        for item in value.values():
+            yield from _parts_with_tokens(item)
+
+
+def files_digest(root: str | Path, names: Iterable[str]) -> str:
+    """One digest of the files `names` below `root`, by name and content: of the images that a run uses.
+
+    A name that has no file counts as such, so that the file's appearing changes the digest.
+    """
+    total = hashlib.sha256()
+    for name in sorted(set(names)):
+        file = Path(root) / name
+        total.update(f"{name}\x1f{content_digest(file) if file.is_file() else 'missing'}\n".encode())
+    return total.hexdigest()
 
 
 def to_plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
@@ -102,17 +164,31 @@ def package_versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that holds `folder` and whether it has changes; None outside a checkout."""
+    """Commit of the checkout that holds `folder`, and whether it has changes; None outside a checkout.
+
+    `diff` is a digest of the changes (of tracked files, and of those that git neither tracks nor ignores):
+    two runs with the same commit and the same digest ran the same code.
+    """
     if not any((parent / ".git").exists() for parent in [folder, *folder.parents]):
         return None
 
-    def git(*arguments: str) -> str:
+    def git(*arguments: str, given: bytes | None = None) -> bytes:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=30
-        ).stdout.strip()
+            ["git", "-C", str(folder), *arguments], input=given, capture_output=True, check=True, timeout=30
+        ).stdout
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+        commit = git("rev-parse", "HEAD").decode().strip()
+        if not git("status", "--porcelain"):
+            return {"commit": commit, "changed": False}
+        new = git("ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/")
+        names = [name for name in new.split(b"\0") if name]
+        top = Path(git("rev-parse", "--show-toplevel").decode().strip())
+        changes = hashlib.sha256(git("diff", "HEAD", "--binary", "--no-ext-diff"))
+        for name in sorted(names):
+            file = top / os.fsdecode(name)
+            changes.update(b"\0" + name + b"\0" + (content_digest(file).encode() if file.is_file() else b""))
+        return {"commit": commit, "changed": True, "diff": changes.hexdigest()[:16]}
     except (OSError, subprocess.SubprocessError) as error:
         # No git program, a checkout of another owner, no commit yet: a run must not fail for it.
         return {"commit": None, "error": str(error)}
@@ -156,10 +232,18 @@ def _run_dir(program: str, out: str | None) -> str:
 def _hide_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: "<hidden>" if isinstance(item, str) and str(key).endswith(_SECRETS) else _hide_secrets(item)
+            key: HIDDEN if isinstance(item, str) and str(key).endswith(_SECRETS) else _hide_secrets(item)
             for key, item in value.items()
         }
     return [_hide_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def _hide_in_overrides(overrides: Iterable[str]) -> list[str]:
+    shown = []
+    for override in overrides:
+        name, given, _ = override.partition("=")
+        shown.append(f"{name}={HIDDEN}" if given and name.endswith(_SECRETS) else override)
+    return shown
 
 
 OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from align.run import _run_dir, content_digest, git_state, write_run_json
+from align.run import _run_dir, content_digest, cost_of, files_digest, git_state, write_run_json
 
 
 def test_run_json_holds_what_is_needed_to_repeat_the_run(tmp_path: Path) -> None:
@@ -96,3 +96,69 @@ def test_the_processes_of_one_launch_agree_on_the_folder() -> None:
         for wait in ("0", "1.5")
     ]
     assert len({rank.communicate(timeout=60)[0] for rank in ranks}) == 1
+
+
+def test_what_calls_took_is_added_up() -> None:
+    used = {"calls": 2, "attempts": 3, "input_tokens": 10, "output_tokens": 5}
+    results = {"judges": {"a": {"m": used | {"dollars": 0.5}, "n": used}}, "refusal_rate": 0.5}
+    assert cost_of(results) == {
+        "calls": 4,
+        "attempts": 6,
+        "input_tokens": 20,
+        "output_tokens": 10,
+        "dollars": 0.5,
+    }
+    assert cost_of({"refusal_rate": 0.5}) is None
+
+
+def test_the_digest_of_images_changes_with_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"1")
+    first = files_digest(tmp_path, ["a.png", "b.png", "a.png"])
+    assert files_digest(tmp_path, ["b.png", "a.png"]) == first
+    (tmp_path / "b.png").write_bytes(b"")
+    there = files_digest(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "a.png").write_bytes(b"2")
+    assert len({first, there, files_digest(tmp_path, ["a.png", "b.png"])}) == 3
+
+
+def test_uncommitted_changes_have_a_digest(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    (tmp_path / "a").write_text("1")
+    (tmp_path / ".gitignore").write_text("ignored\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    states = [git_state(tmp_path)]
+    (tmp_path / "ignored").write_text("x")
+    states.append(git_state(tmp_path))
+    assert states[0] == states[1]
+    assert "diff" not in states[0]
+    for name, text in (("a", "2"), ("a", "3"), ("new", "1"), ("new", "2")):
+        (tmp_path / name).write_text(text)
+        states.append(git_state(tmp_path))
+    digests = [state["diff"] for state in states[2:]]
+    assert len(set(digests)) == 4
+    (tmp_path / "new").write_text("1")
+    assert git_state(tmp_path)["diff"] == digests[2]
+
+
+def test_a_program_names_itself_and_its_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import hydra\nfrom align.run import run_folder, write_run_json\n"
+        "@hydra.main(version_base='1.3', config_path=None)\n"
+        "def main(cfg):\n    write_run_json(run_folder(), config=cfg, seeds=0, inputs={})\n"
+        "main()\n"
+    )
+    arguments = ["+a=1", "+b.api_key=k-123", "+c='x=y'", "hydra.run.dir=out"]
+    subprocess.run([sys.executable, str(file), *arguments], cwd=tmp_path, check=True, capture_output=True)
+    text = (tmp_path / "out" / "run.json").read_text()
+    record = json.loads(text)
+    assert record["program"] == str(file.resolve())
+    assert record["job"] == "mine"
+    assert record["overrides"] == ["+a=1", "+b.api_key=<hidden>", "+c='x=y'"]
+    assert record["cwd"] == str(tmp_path)
+    assert "k-123" not in text
