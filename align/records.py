@@ -330,10 +330,28 @@ def problems_of(
     ]
 
 
-def iter_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-    """Yield `(line number, object)`, or `(line number, problem)` for a line that holds no JSON object."""
+def iter_jsonl(
+    path: str | Path, *, max_line: int = 64 * 2**20
+) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
+    """Yield `(line number, object)`, or `(line number, problem)` for a line that holds no JSON object.
+
+    A line of more than `max_line` bytes is a problem too; it is passed over in pieces, never held whole.
+    """
     with Path(path).open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
+        number = 0
+        while raw := stream.readline(max_line + 1):
+            number += 1
+            if len(raw) > max_line and not raw.endswith(b"\n"):
+                size = len(raw)
+                while raw and not raw.endswith(b"\n"):
+                    raw = stream.readline(2**20)
+                    size += len(raw)
+                message = (
+                    f"a line of {size:,} bytes is more than the {max_line:,} bytes that one row may have, "
+                    "so it was not read: was the file written without line ends?"
+                )
+                yield number, Problem(file=str(path), line=number, message=message)
+                continue
             if not raw.strip():
                 continue
             try:
