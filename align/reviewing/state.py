@@ -172,11 +172,20 @@ class Review:
             )
             return others < self.plan.overlap
 
-    def trail(self, annotator: str, round: int, most: int = 500) -> list[tuple[str, str]]:
-        """`(event, item)` of an annotator's decisions that can be undone, the oldest first."""
+    def trail(self, annotator: str, round: int, most: int = 500) -> list[tuple[str, str, dict[str, Any]]]:
+        """An annotator's decisions that can be undone, the oldest first: `(event, item, state before it)`.
+
+        The state is the item's by the decisions before this one: the page need not ask for it.
+        """
         with self._lock:
-            ids = [id for id in self._trail[annotator, round] if id not in self._undone][-most:]
-            return [(id, self._events[id].item or "") for id in ids]
+            states: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+            trail = []
+            for id in self._live(self._trail[annotator, round]):
+                event = self._events[id]
+                key = event.item or ""
+                trail.append((id, key, states[key]))
+                states[key] = fold(self.mode, states[key], event.fields or {})
+            return trail[-most:]
 
     def item_of(self, event: Event) -> str:
         """The item that an event decides about, or whose decision it takes back."""

@@ -1,16 +1,45 @@
 """A small review: four questions on two pictures, with twins, and three models' answers."""
 
+import shutil
 import uuid
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from review_driver import Server
 
 from align.records import Question, Response
 from align.reviewing.events import Event
 from align.reviewing.items import question_items, response_items
 from align.reviewing.log import EventLog
 from align.reviewing.state import Plan, Review
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as engine:
+        # No sandbox: it can't be set up by root, nor in many containers.
+        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def serve(data):
+    started = []
+
+    def start(*arguments):
+        started.append(Server(data, *arguments))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
 
 
 @pytest.fixture

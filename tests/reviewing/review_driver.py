@@ -93,9 +93,9 @@ def on_next(page, before, where="#question"):
 
 
 def type_keys(page, keys):
+    """Without a pause: the page has to keep what it is too slow for."""
     for key in keys:
         page.keyboard.press(key)
-        time.sleep(0.12)  # nobody types faster, and the page takes a moment from one item to the next
 
 
 def saved(page):

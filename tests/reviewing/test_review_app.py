@@ -79,8 +79,11 @@ def test_from_the_first_page_to_a_decision(server):
     assert "decision" not in reply["state"]
     assert send(client, one, undo).json() == reply
     assert len(one.log.path.read_text().splitlines()) == 4
+    again = event(one, "q1", novelty=3)
+    assert send(client, one, again).json()["state"] == {"rationality": 3, "novelty": 3, "diversity": 1}
     queue = client.get("/api/queue?annotator=ana").json()
-    assert queue["trail"] == [[first["id"], key]]
+    before = {"rationality": 3, "novelty": 2, "diversity": 1}  # taking it back leads there
+    assert queue["trail"] == [[first["id"], key, {}], [again["id"], key, before]]
     assert client.get("/api/agreement").json()["progress"]["ana"] == {"items": 4, "done": 0}
     exported = client.post("/api/export", json={}).json()
     assert exported["questions"]["without a finished opinion"] == 4

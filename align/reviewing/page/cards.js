@@ -28,17 +28,23 @@ export function askName(setup, suggested, enter, complaint = "") {
   name.focus();
 }
 
-/** A card with one thing to do. */
-export function showCard(title, text, [label, action, letter]) {
-  const button = el("button", { class: "main", onclick: action }, letter ? key(letter) : null, label);
-  card(el("h1", {}, title), el("p", { class: "lede", text }), el("p", {}, button));
-  button.focus({ focusVisible: false });
+/** A card with one thing to do, or with nothing. */
+export function showCard(title, text, [label, action, letter] = []) {
+  const button = label && el("button", { class: "main", onclick: action }, letter ? key(letter) : null, label);
+  card(el("h1", {}, title), el("p", { class: "lede", text }), button && el("p", {}, button), el("p", { class: "soft", id: "note" }));
+  if (button) button.focus({ focusVisible: false });
+}
+
+/** A word below what stands on the card. */
+export function showNote(text) {
+  const note = $("note");
+  if (note) note.textContent = text;
 }
 
 function card(...children) {
   $("item").hidden = true;
   $("card").hidden = false;
-  $("card").replaceChildren(el("div", {}, ...children));
+  $("card").replaceChildren(el("div", {}, ...children.filter(Boolean)));
 }
 
 let toastTimer;

@@ -1,9 +1,10 @@
 // What opens over the page: a reason, a fix, all keys, progress and agreement.
 import { el, key } from "./text.js";
+import { press } from "./turns.js";
 
 const dialog = document.getElementById("dialog");
 
-export const isOpen = () => dialog.open || document.getElementById("lightbox").open;
+export const dialogIsOpen = () => dialog.open;
 
 function open(kind, ...children) {
   dialog.className = kind;
@@ -16,6 +17,29 @@ export const close = () => dialog.open && dialog.close();
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) close(); // the backdrop
 });
+
+/** A key that was pressed before the dialog was there, and is meant for it. Returns whether it could be taken. */
+export function typeIntoDialog(given) {
+  const focused = dialog.contains(document.activeElement) ? document.activeElement : dialog;
+  const event = new KeyboardEvent("keydown", { key: given.key, ctrlKey: given.ctrl, shiftKey: given.shift, bubbles: true, cancelable: true });
+  if (!focused.dispatchEvent(event) || !dialog.open) return true; // one of the handlers below took it
+  if (given.name === "escape") close();
+  else if (given.name === "tab" || !focused.matches("textarea, select")) press(given, dialog);
+  else return focused.matches("textarea") && edit(focused, given);
+  return true;
+}
+
+/** `execCommand` does what the browser does with a key that is really pressed, and can be undone with Ctrl Z. */
+function edit(box, { key, name, ctrl }) {
+  if (ctrl && name === "a") box.select();
+  else if (ctrl) return name === "z" && document.execCommand("undo");
+  else if (key.length === 1) return document.execCommand("insertText", false, key);
+  else if (name === "enter") return document.execCommand("insertText", false, "\n");
+  else if (name === "backspace") document.execCommand("delete");
+  else if (name === "delete") document.execCommand("forwardDelete");
+  else return false;
+  return true;
+}
 
 /** Ask for a reason: a digit takes a ready one, anything else is written. */
 export function askReason(title, reasons, submit) {
@@ -122,8 +146,24 @@ export function showKeys(scales, groups) {
 const figure = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 const percent = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} %`);
 
-/** Progress of everybody and agreement, as the server has it now. */
-export function showAgreement(report, write) {
+/** Progress of everybody and agreement, as the server has it now. `coming` is the promise of its report. */
+export async function showAgreement(coming, write) {
+  const body = el("div", {}, el("p", { class: "soft" }, "One moment"));
+  open("agreement", el("h2", { tabindex: "-1", autofocus: true }, "Progress and agreement"), body,
+    el("p", { class: "actions" }, el("span", {}, key("W"), " write exports  ", key("Esc"), " close"), el("button", { onclick: write }, "Write exports"),
+      el("button", { class: "main", onclick: close }, "Close")));
+  dialog.onkeydown = (event) => {
+    if (event.key.toLowerCase() === "w") write();
+    if (event.key.toLowerCase() === "i") close();
+  };
+  try {
+    body.replaceChildren(...figures(await coming));
+  } catch (error) {
+    body.replaceChildren(el("p", { class: "complaint", role: "alert", text: error.message }));
+  }
+}
+
+function figures(report) {
   const progress = Object.entries(report.progress);
   const rows = Object.entries(report.annotators).map(([name, a]) =>
     line(name, a.n, percent(a.percent), figure(a.kappa), a.metric === "ordinal" ? figure(a.weighted) : "", figure(a.alpha)));
@@ -132,7 +172,7 @@ export function showAgreement(report, write) {
   const judges = report.judges.map((a) =>
     line(`${a.judge} and ${a.annotator}: ${a.measure}`, a.n, percent(a.percent), figure(a.kappa), figure(a.weighted), ""));
   const many = progress.length > 2;
-  open("agreement", el("h2", { tabindex: "-1", autofocus: true }, "Progress and agreement"),
+  return [
     !progress.length ? null : el("ul", { class: "people" }, ...progress.map(([who, p]) =>
       el("li", {}, el("span", { text: who }), el("progress", { max: Math.max(1, p.items), value: p.done }), el("span", {}, `${p.done} of ${p.items}`)))),
     !progress.length ? el("p", { class: "soft" }, "Nobody has decided anything yet.")
@@ -141,12 +181,7 @@ export function showAgreement(report, write) {
     judges.length ? table("Judges and people", judges) : null,
     el("p", { class: "soft" }, "n: items that at least two rated. κ: Cohen's kappa; weighted: with quadratic weights; α: Krippendorff's alpha over all. " +
       "– is not defined: nobody shared an item, or all gave the same label."),
-    el("p", { class: "actions" }, el("span", {}, key("W"), " write exports  ", key("Esc"), " close"), el("button", { onclick: write }, "Write exports"),
-      el("button", { class: "main", onclick: close }, "Close")));
-  dialog.onkeydown = (event) => {
-    if (event.key.toLowerCase() === "w") write();
-    if (event.key.toLowerCase() === "i") close();
-  };
+  ].filter(Boolean);
 }
 
 function line(name, ...cells) {

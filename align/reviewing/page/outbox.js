@@ -25,7 +25,9 @@ export class Outbox {
 
   /** Keep an event and begin to send it. */
   put(event) {
-    const order = String(Date.now()).padStart(15, "0") + String(this.counter++).padStart(6, "0");
+    // A clock that is set back must not send an undo before what it takes back.
+    const latest = this.pending().at(-1)?.slice(this.prefix.length).split(":")[0].slice(0, 15) ?? 0;
+    const order = String(Math.max(Date.now(), Number(latest))).padStart(15, "0") + String(this.counter++).padStart(6, "0");
     const name = `${this.prefix}${order}:${event.id}`;
     const value = JSON.stringify(event);
     try {
@@ -78,6 +80,12 @@ export class Outbox {
       this.changed(this);
     });
     return this.sending;
+  }
+
+  /** Send until nothing waits, or until there is trouble. */
+  async empty() {
+    do await this.flush();
+    while (this.pending().length && !this.trouble);
   }
 
   async run() {

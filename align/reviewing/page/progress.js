@@ -26,3 +26,13 @@ export function drawProgress(setup, session, { filter, paces, choose }) {
   };
   $("filters").replaceChildren(...[chip(null, "All"), ...names.map((name) => chip(name, setup.categories[name].label))].filter(Boolean));
 }
+
+/** Say whether all that was decided is on the server's disk. */
+export function drawSaved(outbox) {
+  const waiting = outbox.pending().length;
+  const node = $("saved");
+  node.classList.toggle("waiting", waiting > 0);
+  node.classList.toggle("trouble", waiting > 0 && outbox.trouble !== null);
+  node.textContent = !waiting ? "Saved" : outbox.trouble ? `${waiting} not saved: ${outbox.trouble}` : "Saving";
+  node.title = outbox.durable ? "What is not saved is kept in this browser, and sent again until it is." : "This browser keeps nothing: leave this page open until all is saved.";
+}

@@ -21,7 +21,7 @@ export async function post(path, body) {
 }
 
 export class Session {
-  /** `events`: `saved(outbox)`, `settled(item)` when the server's state came, `refused(why)`. */
+  /** `events`: `saved(outbox)`, `settled(item)` when the server has another state of it, `refused(why)`. */
   constructor(setup, annotator, events) {
     this.setup = setup;
     this.annotator = annotator;
@@ -32,18 +32,14 @@ export class Session {
     this.states = new Map();
     this.outbox = new Outbox(setup.review, {
       changed: events.saved,
-      accepted: (event, reply) => this.settle(event.round, reply.item, reply.state),
-      refused: async (event, why) => {
-        events.refused(why);
-        await this.load(this.round).catch(() => {});
-        events.settled(event.item ?? event.about);
-      },
+      accepted: (event, reply) => this.settle(event, reply.item, reply.state),
+      refused: (event, why) => events.refused(why),
     });
   }
 
   /** Fetch the queue of a pass. What waits in the outbox is sent first, so that the queue knows of it. */
   async load(round) {
-    await this.outbox.flush();
+    await this.outbox.empty();
     // What the server does not know yet would seem undone.
     if (this.outbox.pending().length) throw new Error(`Some decisions are not saved yet: ${this.outbox.trouble}`);
     const queue = await get(`/api/queue?${this.query(round)}`);
@@ -51,7 +47,7 @@ export class Session {
     this.round = round;
     this.queue = queue.items.map(([key, category, done]) => ({ key, category, done }));
     this.byKey = new Map(this.queue.map((entry) => [entry.key, entry]));
-    this.trail = queue.trail.map(([id, item]) => ({ id, item, before: null }));
+    this.trail = queue.trail.map(([id, item, before]) => ({ id, item, before }));
     this.second = queue.second;
     this.items = new Map();
     this.states = new Map();
@@ -63,16 +59,17 @@ export class Session {
 
   /** The item, from the server or from what was fetched ahead. */
   async item(key) {
-    if (!this.items.has(key)) {
+    const { items, states } = this; // an answer that comes after a change of pass belongs to the one before
+    if (!items.has(key)) {
       const coming = get(`/api/item/${key}?${this.query()}`).then((item) => {
-        if (!this.states.has(key)) this.states.set(key, item.state);
+        if (!states.has(key)) states.set(key, item.state);
         for (const source of item.images) new Image().src = source;
         return item;
       });
-      this.items.set(key, coming);
-      coming.catch(() => this.items.delete(key)); // to be tried again
+      items.set(key, coming);
+      coming.catch(() => items.delete(key)); // to be tried again
     }
-    return this.items.get(key);
+    return items.get(key);
   }
 
   /** Fetch what comes next, with its image. */
@@ -112,18 +109,36 @@ export class Session {
   undo() {
     const last = this.trail.pop();
     if (!last) return null;
-    if (last.before !== null) this.place(last.item, last.before);
+    this.place(last.item, last.before);
     this.outbox.put(this.event({ kind: "undo", undoes: last.id, about: last.item }));
     return last.item;
+  }
+
+  /** Let the server write the exports. Returns in words what it wrote. */
+  async write() {
+    await this.outbox.empty();
+    const waiting = this.outbox.pending().length;
+    if (waiting) throw new Error(`Nothing was written: ${waiting} of your decisions are not saved yet`);
+    const { folder, ...counts } = await post("/api/export", {});
+    const words = Object.entries(Object.values(counts)[0]).map(([name, n]) => `${n} ${name}`).join(", ");
+    return `Written to ${folder}: ${words || "nothing yet"}`;
+  }
+
+  /** Begin the second pass, or go on with it. Throws what the server says against it. */
+  async drawSecondPass() {
+    await this.outbox.empty();
+    await post("/api/second-pass", { annotator: this.annotator });
   }
 
   event(rest) {
     return { id: newId(), annotator: this.annotator, round: this.round, made: new Date().toISOString(), ...rest };
   }
 
-  settle(round, key, state) {
+  settle({ annotator, round }, key, state) {
+    // Another person's, whose decisions waited in this browser; or one from the other pass.
+    if (annotator !== this.annotator || round !== this.round) return;
     // A later decision that still waits would be overwritten by the answer to an earlier one.
-    if (round !== this.round || this.outbox.holds(round, key)) return;
+    if (this.outbox.holds(round, key)) return;
     const same = JSON.stringify(this.state(key)) === JSON.stringify(state);
     this.place(key, state);
     if (!same && this.queue) this.events.settled(key); // a redraw would move the marked row

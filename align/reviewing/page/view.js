@@ -25,8 +25,20 @@ export function showItem(setup, item, fix) {
   $("content").scrollTop = 0;
 }
 
+/** Leave nothing of an item behind, not even where it can't be seen. */
+export function blank() {
+  $("item").hidden = true;
+  $("content").replaceChildren();
+  $("dock").replaceChildren();
+  $("image").removeAttribute("src");
+  delete $("content").dataset.shown;
+  delete $("content").dataset.key;
+}
+
 function showImage(source) {
   const image = $("image");
+  // A browser goes on showing the picture before until the next one has arrived: with another question, a wrong one.
+  if (image.getAttribute("src") !== source) image.removeAttribute("src");
   const error = $("image-error");
   error.hidden = true;
   $("zoom").hidden = false;
@@ -35,6 +47,7 @@ function showImage(source) {
     error.hidden = false;
     const reply = await fetch(source).catch(() => null);
     const body = reply && (await reply.json().catch(() => null));
+    if (image.getAttribute("src") !== source) return;
     showText(error, body?.error ?? "The image did not arrive: the server can't be reached.");
   };
   image.src = source;
