@@ -100,8 +100,21 @@ def draw(data: Corruption, model: str) -> Figure:
         axis.set_xlabel("severity", fontsize=9)
     n = {mark.n for s in data.series if s.model == model for mark in s.marks}
     asked = f"{min(n)}" if len(n) == 1 else f"{min(n)}–{max(n)}"
-    figure.suptitle(f"{model}: what it says when it sees less", x=0.01, ha="left", fontsize=12, weight="bold")
-    figure.text(0.01, 0.012, f"Bars: 95 % intervals. Questions a line: {asked}.", fontsize=8, color="#555555")
+    figure.suptitle(
+        f"{model}: what it says when it sees less",
+        x=0.01,
+        ha="left",
+        fontsize=12,
+        weight="bold",
+        parse_math=False,  # a name may hold dollar signs
+    )
+    figure.text(
+        0.01,
+        0.012,
+        f"Dashed: answerable questions. Bars: 95 % intervals. Questions a line: {asked}.",
+        fontsize=8,
+        color="#555555",
+    )
     figure.subplots_adjust(
         left=0.9 / figure.get_figwidth(),
         right=1 - 1.95 / figure.get_figwidth(),
