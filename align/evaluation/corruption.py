@@ -90,9 +90,11 @@ def make_conditions(
 
     Raises `CorruptionError` for a kind or severity that there is not, and for one given twice.
     """
-    for what, given in (("kinds", list(kinds)), ("severities", list(severities))):
+    for what, given in (("kinds", kinds), ("severities", severities)):
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise CorruptionError(f"{what} is {given!r}: give a list, [{given}]")
         if len(set(given)) < len(given):
-            raise CorruptionError(f"{what} is {given}: give each once")
+            raise CorruptionError(f"{what} is {list(given)}: give each once")
     misplaced = [kind for kind in kinds if kind not in SEVERITIES]
     if misplaced:
         raise CorruptionError(

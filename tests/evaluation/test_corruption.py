@@ -261,6 +261,8 @@ def test_conditions_come_in_order_with_raw_first() -> None:
         ({"kinds": ["fog"]}, "kinds holds 'fog': choose from gaussian, shot, contrast"),
         ({"kinds": ["blank"]}, "settings of their own"),
         ({"kinds": ["shot", "shot"]}, "give each once"),
+        ({"kinds": "shot"}, r"kinds is 'shot': give a list, \[shot\]"),
+        ({"severities": 3}, r"severities is 3: give a list, \[3\]"),
         ({"severities": [0]}, "severity of shot is 0: it must be 1, 2, 3, 4 or 5"),
         ({"severities": [6]}, "severity of shot is 6"),
         ({"severities": [2, 2]}, "give each once"),

@@ -29,7 +29,7 @@ from align.evaluation.tasks import miniworld
 from align.miniworld.dataset import build_questions
 from align.records import Graded, Question, write_records
 
-FEW = {"kinds": ["gaussian"], "severities": [5], "limit": 8}
+FEW = {"kinds": ["gaussian"], "severities": [5], "limit": 6}
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +166,10 @@ def test_a_run_of_the_embedded_model(logs: tuple[EvalLog, EvalLog]) -> None:
     for row in rows:
         by_condition.setdefault(row.condition, {})[row.question_id] = row
     assert {name: len(group) for name, group in by_condition.items()} == {
-        "raw": 8,
-        "gaussian-5": 8,
-        "blank": 8,
-        "no-image": 8,
+        "raw": 6,
+        "gaussian-5": 6,
+        "blank": 6,
+        "no-image": 6,
     }
     # `raw` is the honesty task itself.
     assert {r.question_id: r.response for r in own} == {
