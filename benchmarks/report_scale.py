@@ -9,8 +9,8 @@ as often as in language (Zipf), so that texts compress as texts do. Then, in one
 `metrics` (figures with intervals), `statistics` (the whole comparison, with its tests), `report` (the page),
 `exports`. Then `program`: evaluate/compare.py as a user runs it, with the start of Python. Where Chromium and
 Playwright are installed: how long the page takes to open, to show its samples, and to search them.
-Peak memory is that of the process and its children, sampled twenty times a second; `cpu_seconds` is what other
-work on the machine does not change. The last line is one JSON object.
+Peak memory is that of the process and its children, sampled twenty times a second; `cpu_seconds` is what
+other work on the machine does not change. The last line is one JSON object.
 """
 
 from __future__ import annotations

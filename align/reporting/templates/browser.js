@@ -130,7 +130,8 @@
   }
 
   function apply() {
-    const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
+    // Words in any order, and phrases in quotation marks.
+    const words = [...$("find").value.toLowerCase().matchAll(/"([^"]+)"|([^\s"]+)/g)].map((found) => found[1] ?? found[2]);
     if (words.length && !haystack) {
       haystack = data.columns.question.map((question, i) =>
         [question, data.columns.truth[i], data.columns.id[i], ...data.answers.map((a) => (a.text ? a.text[i] : ""))].join("\n").toLowerCase());
@@ -179,7 +180,7 @@
     const text = make("span", "what");
     text.append(make("span", "line", data.columns.question[i]), make("small", "", data.groups[data.columns.group[i]]));
     node.append(signs, text);
-    node.addEventListener("click", () => { choose(place); if (narrow.matches) $("sample").scrollIntoView({ block: "start" }); });
+    node.addEventListener("click", () => { choose(place); if (narrow.matches) $("sample").scrollIntoView({ block: "start", behavior: "instant" }); });
     return node;
   }
 
@@ -315,7 +316,7 @@
   $("help").addEventListener("click", () => $("keys").showModal());
   $("keys-close").addEventListener("click", () => $("keys").close());
 
-  const near = (node) => { if (node) { panel.scrollIntoView({ block: "start" }); node.focus({ preventScroll: true }); } };
+  const near = (node) => { if (node) { panel.scrollIntoView({ block: "start", behavior: "instant" }); node.focus({ preventScroll: true }); } };
   const keys = {
     j: () => { near(list); choose(at + 1); },
     k: () => { near(list); choose(at - 1); },
