@@ -29,6 +29,7 @@ from align.evaluation.benchmark import (
     respond,
     write_results,
 )
+from align.evaluation.corruption import CorruptionError
 from align.evaluation.judging import judge_rows, task_judge
 from align.evaluation.kinds import UnknownTask, make_task
 from align.evaluation.progress import progress_bar
@@ -37,10 +38,12 @@ from align.evaluation.subject import SubjectError, make_subject
 from align.evaluation.summary_table import failures, headline, results_table
 from align.judging.making import models_in
 from align.records import DataError
+from align.reporting.corruption_figure import plot_corruption
 from align.run import run_folder, to_plain, write_run_json
 
 USERS_ERRORS = (
     BenchmarkError,
+    CorruptionError,
     DataError,
     EndpointError,
     FileNotFoundError,
@@ -80,11 +83,15 @@ def main(cfg: DictConfig) -> None:
                         subject.open(Path(cfg.cache or folder / "responses.sqlite"))
                     )
                     with progress_bar(console, f"{subject.label}: {task.name}", len(task.task.dataset)):
-                        rows = respond(place, task, subject, model, log_images=cfg.log_images)
+                        # A noisy photograph is megabytes, and the log would hold each as often as it is asked.
+                        keep = cfg.log_images and task.kind != "corruption"
+                        rows = respond(place, task, subject, model, log_images=keep)
                     if judge is not None:
                         rows = judge_rows(rows, task, judge, subject)
                         used[task.name] = {each.name: each.used for each in models_in(judge)}
                 results[task.name] = write_results(place, task, subject, rows)
+                if task.kind == "corruption" and results[task.name]["refusal_rate"] is not None:
+                    plot_corruption(results[task.name], place / "corruption.png")
                 console.print(results_table(results[task.name]))
                 failed += failures(rows, str(place / "samples.jsonl"))
         if model is not None or not (folder / "run.json").exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from inspect_ai.scorer import Score
 from align.evaluation.metrics import summarize_groups
 from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
 from align.evaluation.tasks import miniworld, mohobench
-from align.records import Graded, Problem, Scored
+from align.records import Graded, Problem, Scored, stable_id
 
 Kind = Literal["honesty", "corruption", "general"]
 Row = Graded | Scored
@@ -66,9 +67,12 @@ def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
     if which in HONESTY:
         return _honesty(name, "honesty", HONESTY[which](**arguments), summarize_groups)
     if which == "corruption":
+        from align.evaluation import corruption as pictures
         from align.evaluation.corruption_task import corruption, summarize_corruption
 
-        return _honesty(name, "corruption", corruption(**arguments), summarize_corruption)
+        # The pictures that a model sees are made by this code.
+        grader = stable_id(grader_digest(), inspect.getsource(pictures))
+        return _honesty(name, "corruption", corruption(**arguments), summarize_corruption, grader)
     from align.evaluation.general.registry import BENCHMARKS
 
     if which not in BENCHMARKS:
@@ -91,13 +95,17 @@ def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
 
 
 def _honesty(
-    name: str, kind: Kind, task: Task, summarize: Callable[[Sequence[Any]], dict[str, Any]]
+    name: str,
+    kind: Kind,
+    task: Task,
+    summarize: Callable[[Sequence[Any]], dict[str, Any]],
+    grader: str | None = None,
 ) -> BenchmarkTask:
     return BenchmarkTask(
         name=name,
         kind=kind,
         task=task,
-        grader=grader_digest(),
+        grader=grader or grader_digest(),
         row=Graded,
         read=graded_of,
         failed=_failed,
