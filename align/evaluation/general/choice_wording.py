@@ -21,12 +21,14 @@ _IS = _any(
 )  # fmt: skip
 _SURELY = r"(?: (?:most likely|likely|probably|clearly|therefore|thus|definitely|also))?"
 _LEAD = (
-    r"(?:(?:final|correct|right|best|true|most likely|most suitable|most appropriate|my|the) )*"
+    r"(?:(?:final|correct|right|best|true|most likely|most suitable|most appropriate|my|the) ){0,4}"
     r"(?:answer|option|choice|response|pick|guess|selection|solution)"
 )
 _FILLER = r"(?:(?!\b(?-i:[A-Z])\b|\b(?:is|was|are|not)\b)[^.\n]){1,60}?"
 _OPTIONS = r"(?:options|choices|answers|alternatives)"
-_DETERMINERS = r"(?:(?:the|these|those|this|four|five|three|given|provided|listed|offered|above|answer) )*"
+_DETERMINERS = (
+    r"(?:(?:the|these|those|this|four|five|three|given|provided|listed|offered|above|answer) ){0,4}"
+)
 
 MARKED = (
     re.compile(r"\\boxed\s*\{+(?:\\[a-z]+\s*\{+)?\s*\(?\s*(?P<l1>[A-Za-z])(?![A-Za-z])"),
@@ -55,7 +57,7 @@ CHOSEN = re.compile(
 
 LEFT = re.compile(
     r"\b(?:it (?:has to|must|should|can only|would|will) be|has to be|must be|left with"
-    r"|(?:leaves?|leaving)(?: us)?(?: with)?|goes? with|so it is|guess(?: is| it is)?)\s*,?:?"
+    r"|(?:leaves?|leaving)(?: us)?(?: with)?|goes? with|so it is|points? to|guess(?: is| it is)?)\s*,?:?"
     rf"\s*(?:only\s+)?{_OPTION}{letter(1)}",
     re.I,
 )
@@ -141,6 +143,7 @@ NO_OPTION = re.compile(
         r"\b(?:image|picture|photo|question) (?:does not|doesn't|do not|don't)"
         r" (?:match|fit|correspond|relate|belong) (?:to |with )?(?:the |this |any of |any |your |each )*"
         r"(?:question|options?|choices|image|picture|photo|other)\b",
+        rf"\bnot (?:one of|among|in|listed in|part of|included in) {_DETERMINERS}{_OPTIONS}\b",
         r"\b(?:question|it) (?:can not|cannot|can't) be answered\b",
     ),
     re.I,

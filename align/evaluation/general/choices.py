@@ -22,6 +22,7 @@ from typing import Literal
 
 from align.evaluation.general import choice_wording as say
 from align.evaluation.general.base import declines
+from align.evaluation.general.yes_no import read_yes_no
 from align.judging.matching import normalise
 
 State = Literal["answer", "abstain", "unparsed"]
@@ -56,8 +57,14 @@ def read_choice(response: str, options: Mapping[str, str], question: str | None 
     if whole := _whole_text(text, options):
         return Choice("answer", whole)
     said = _last_statement(text, options, none_letter)
+    if said == UNPARSED and declines(text, question):
+        return ABSTAIN  # `I can't say which of A, B and C is right`
     if said is not None:
         return said
+    if {option.casefold() for option in options.values()} == {"yes", "no"} and question is not None:
+        _, yes_or_no = read_yes_no(text, question)
+        if yes_or_no is not None:
+            return Choice("answer", next(k for k, v in options.items() if v.casefold() == yes_or_no))
     if begins := _beginning_text(text, options):
         return Choice("answer", begins)
     named = _texts_in(text, options)
@@ -96,7 +103,7 @@ def _without_echo(text: str, options: Mapping[str, str]) -> str:
 def _last_statement(text: str, options: Mapping[str, str], none_letter: str | None) -> Choice | None:
     """The last statement of what the answer is; None where there is none at all."""
     found: list[tuple[int, Choice]] = []
-    for end, letter, joined in _statements(text):
+    for end, letter, joined in _statements(text, options):
         if joined:
             found.append((end, UNPARSED))
         elif letter in options:
@@ -112,7 +119,7 @@ def _last_statement(text: str, options: Mapping[str, str], none_letter: str | No
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
+def _statements(text: str, options: Mapping[str, str]) -> Iterator[tuple[int, str, bool]]:
     """(where it ends, letter, whether another letter is joined to it) of each statement of an answer."""
     for pattern in say.MARKED:
         for match in pattern.finditer(text):
@@ -130,9 +137,16 @@ def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
                 joined = bool(_joined(text[end:], letter))
             yield end, letter, joined
     lines = [line for line in text.splitlines() if line.strip()]
-    for line in {lines[0], lines[-1]} if lines else ():
-        if head := _head(line, alone=line is not lines[0]):
-            yield (text.find(line) if line is lines[0] else text.rfind(line)) + head[2], head[0], head[1]
+    if lines and not _lists(lines, options) and (head := _head(lines[0], alone=False)):
+        yield text.find(lines[0]) + head[2], head[0], head[1]
+    if len(lines) > 1 and (head := _head(lines[-1], alone=True)):
+        yield text.rfind(lines[-1]) + head[2], head[0], head[1]
+
+
+def _lists(lines: list[str], options: Mapping[str, str]) -> bool:
+    """Do the first lines go through the options? Then the first is no answer."""
+    heads = [head[0] for line in lines[:2] if (head := _head(line, alone=False))]
+    return heads == list(options)[:2]
 
 
 def _of(match: re.Match[str], text: str) -> tuple[str | None, int]:
@@ -192,6 +206,8 @@ def _whole_text(text: str, options: Mapping[str, str]) -> str | None:
 
 def _beginning_text(text: str, options: Mapping[str, str]) -> str | None:
     """`No, he is not`: what comes first is the answer, whatever is denied after it."""
+    if _lists([line for line in text.splitlines() if line.strip()], options):
+        return None
     sentence = re.split(r"[,.;:\n]", text, maxsplit=1)[0]
     return _whole_text(sentence, options) or _first_word(text, options) or _shortened(text, options)
 

@@ -42,7 +42,7 @@ class HumbleBench:
 
     @property
     def digest(self) -> str:
-        own = ("humblebench", "choices", "choice_wording")
+        own = ("humblebench", "choices", "choice_wording", "yes_no")
         return code_digest(*(f"evaluation/general/{name}.py" for name in own))
 
     def grade(self, item: Item, response: str) -> Scored:

@@ -80,7 +80,7 @@ class MMUPD:
 
     @property
     def digest(self) -> str:
-        own = ("mm_upd", "choices", "choice_wording", "groups")
+        own = ("mm_upd", "choices", "choice_wording", "yes_no", "groups")
         return code_digest(*(f"evaluation/general/{name}.py" for name in own))
 
     def grade(self, item: Item, response: str) -> Scored:

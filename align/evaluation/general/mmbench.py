@@ -64,7 +64,7 @@ class MMBench:
 
     @property
     def digest(self) -> str:
-        own = ("mmbench", "choices", "choice_wording", "groups")
+        own = ("mmbench", "choices", "choice_wording", "yes_no", "groups")
         return code_digest(*(f"evaluation/general/{name}.py" for name in own))
 
     def grade(self, item: Item, response: str) -> Scored:

@@ -66,7 +66,7 @@ class MMMU:
 
     @property
     def digest(self) -> str:
-        own = ("mmmu", "mmmu_rules", "choices", "choice_wording")
+        own = ("mmmu", "mmmu_rules", "choices", "choice_wording", "yes_no")
         return code_digest(*(f"evaluation/general/{name}.py" for name in own))
 
     def grade(self, item: Item, response: str) -> Scored:
