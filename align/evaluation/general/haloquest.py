@@ -40,6 +40,7 @@ from align.evaluation.general.reading import (
     as_paths,
     check_images,
     fill_prompt,
+    found_paths,
     read_rows,
 )
 from align.judging.denials import content
@@ -187,6 +188,7 @@ def haloquest(
     hub_split: str | None = None,
     hub_revision: str | None = None,
     prompt: str = "{question}",
+    leave_out_missing: bool = False,
     limit: int | None = None,
 ) -> GeneralTask:
     """HaloQuest from `haloquest-eval.csv` or a data set of the same columns.
@@ -197,6 +199,8 @@ def haloquest(
         split: `eval` or `train`, of the column `split`; None: all rows.
         hub_subset, hub_split, hub_revision: of a data set.
         prompt: what is asked, with `{question}` in it.
+        leave_out_missing: a row whose image is not there is a problem that is listed, and not asked; else it
+            is asked, and fails. Many of the images are gone from the web.
         limit: at most that many questions, of whole images.
 
     Raises `DataError` where nothing can be read, `FileNotFoundError`, and ValueError for settings that cannot
@@ -206,8 +210,15 @@ def haloquest(
         raise ValueError(f"split={split!r}: choose from {', '.join(SPLITS)}, or null for all rows")
     form = HaloQuest(hub_subset=hub_subset, hub_split=hub_split, hub_revision=hub_revision)
     read, pictures = Items(), Pictures(images)
-    for path in as_paths(source):
-        read_rows(path, form.rows(path), lambda cells, _: _item(cells, form, pictures, prompt), read)
+    for path in found_paths(source, "haloquest"):
+
+        def make(cells: Cells, number: int) -> Item | None:
+            item = _item(cells, form, pictures, prompt)
+            if leave_out_missing and item is not None and not (pictures.root / str(item.image)).is_file():
+                cells.bad("image_name", f"{item.image} is not in {images}: the question is left out")
+            return item
+
+        read_rows(path, form.rows(path), make, read)
     wanted = None if split is None else SPLITS[split]
     items = [item for item in read.items if wanted is None or item.facts["record"]["split"] in (wanted, None)]
     named = ", ".join(map(str, as_paths(source)))

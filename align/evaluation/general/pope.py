@@ -33,6 +33,7 @@ from align.evaluation.general.reading import (
     as_paths,
     check_images,
     fill_prompt,
+    found_paths,
     read_rows,
 )
 from align.evaluation.general.yes_no import read_yes_no
@@ -144,7 +145,7 @@ def _inputs(
     source: Source, hub_split: str | None, hub_revision: str | None
 ) -> Iterator[tuple[str | Path, Iterator[Row]]]:
     form = POPE(hub_split=hub_split, hub_revision=hub_revision)
-    for path in as_paths(source):
+    for path in found_paths(source, "pope"):
         folder = Path(path)
         found: list[str | Path] = [file for part in PARTS for file in sorted(folder.glob(f"*{part}*.json*"))]
         if found and (hub_split or hub_revision):

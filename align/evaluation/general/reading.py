@@ -101,3 +101,18 @@ def fill_prompt(template: str, question: str) -> str:
 def as_paths(source: Source) -> list[str | Path]:
     """One path or several as a list."""
     return [source] if isinstance(source, str | Path) else list(source)
+
+
+def found_paths(source: Source, name: str) -> list[str | Path]:
+    """`source` as a list. Raises `FileNotFoundError` for a path that is not there, with how to get it.
+
+    Something of the form `OWNER/NAME` is left to `datasets`. `name` is that of `data_prep/download.py`.
+    """
+    paths = as_paths(source)
+    for path in paths:
+        if not Path(path).exists() and (str(path).count("/") != 1 or Path(path).suffix):
+            raise FileNotFoundError(
+                f"no such file or folder: {path}. `python data_prep/download.py get=[{name}]` fetches it to "
+                f"data/raw/{name}; or set `source` to where it is"
+            )
+    return paths

@@ -31,6 +31,7 @@ from align.evaluation.general.reading import (
     as_paths,
     check_images,
     fill_prompt,
+    found_paths,
     read_rows,
 )
 from align.evaluation.general.vqa_accuracy import ANNOTATORS, normalise_answer, vqa_accuracy
@@ -149,7 +150,7 @@ def vqav2_lite(
     )
     read, pictures = Items(), Pictures(images)
     types = {} if annotations is None else _answer_types(annotations)
-    for path in as_paths(source):
+    for path in found_paths(source, "vqav2_lite"):
 
         def make(cells: Cells, number: int) -> Item | None:
             return _item(cells, pictures, image_pattern, prompt, types)

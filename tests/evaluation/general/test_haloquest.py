@@ -116,6 +116,16 @@ def test_other_benchmarks_are_not_judged(task):
         judge_scored(PopeBenchmark(), {}, [], Judge(), model="m")
 
 
+def test_images_that_are_gone_fail_or_are_left_out_and_listed(task, tmp_path):
+    for name in ("chelsea.jpg", "coffee.jpg"):
+        (tmp_path / name).write_bytes((Path(PHOTOS) / name).read_bytes())
+    assert len(haloquest(task.source, str(tmp_path)).items) == 5
+    few = haloquest(task.source, str(tmp_path), leave_out_missing=True)
+    assert [item.image for item in few.items] == ["chelsea.jpg", "coffee.jpg"]
+    assert [(p.line, p.field) for p in few.problems] == [(n, "image_name") for n in (4, 5, 6, 7)]
+    assert "rocket.jpg is not in" in few.problems[0].message
+
+
 def test_broken_rows_are_problems_with_their_place(tmp_path):
     file = tmp_path / "halo.csv"
     file.write_text(

@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_said(tmp_path):
         pope(FIXTURES, str(PHOTOS), prompt="Yes or no?")
     with pytest.raises(DataError, match=r"none of its 2 images is in .*set `images`"):
         pope(FIXTURES, str(tmp_path))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"download.py get=\[pope\]"):
         pope(FIXTURES / "coco_pope_randm.json", str(PHOTOS))
     file = tmp_path / "answers.json"  # no name that says which part it is, and no column
     file.write_text((FIXTURES / "coco_pope_random.json").read_text())
