@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,20 @@ from pathlib import Path
 from stand_in import StandIn
 
 ROOT = Path(__file__).parents[2]
+MODULES = (
+    "align.calling.program",
+    "align.data.endpoint_sampling",
+    "align.data.report",
+    "align.run",
+    "hydra.core.hydra_config",
+    "torch",
+)
 
 
 class WarmPrograms:
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
-        self._environment = environment or {}
+    def __init__(self, environment: dict[str, str] | None = None, modules: Sequence[str] = MODULES) -> None:
+        """`modules` are imported beforehand: what the programs import, or it is imported in every run."""
+        self._environment, self._modules = environment or {}, modules
         self._running = False
 
     def __enter__(self) -> WarmPrograms:
@@ -41,7 +51,7 @@ class WarmPrograms:
         environment = os.environ | settings | self._environment
         with StandIn() as server:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, server.base_url],
+                [sys.executable, __file__, server.base_url, *self._modules],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -124,12 +134,10 @@ def _be_the_program(program: str, arguments: list[str], folder: str) -> None:
     os._exit(code)
 
 
-def _warm_up(base_url: str) -> None:
+def _warm_up(base_url: str, *modules: str) -> None:
     """Import what the programs would, and make one call, since the clients import on their first."""
-    for name in ("align.calling.program", "align.data.endpoint_sampling", "align.data.report", "align.run"):
+    for name in modules:
         importlib.import_module(name)
-    importlib.import_module("hydra.core.hydra_config")
-    importlib.import_module("torch")
     from align.calling.call import Call, Decode
     from align.calling.endpoint import Endpoint
     from align.calling.run import run_calls
@@ -142,6 +150,6 @@ def _warm_up(base_url: str) -> None:
 
 
 if __name__ == "__main__":
-    _warm_up(sys.argv[1])
+    _warm_up(*sys.argv[1:])
     print("warm", flush=True)
     _serve()
