@@ -28,7 +28,7 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from align.evaluation.adapter_check import require_active_adapter
+from align.evaluation.adapter_check import require_active_adapter, warn_of_idle_parts
 from align.evaluation.batching import WAITING_BATCHES, Batcher
 from align.evaluation.response_logprob import LOGPROB, TOKENS
 from align.evaluation.wrapping import current_epoch
@@ -98,6 +98,7 @@ class AlignAPI(ModelAPI):
         )
         if adapter is not None:
             require_active_adapter(self.loaded)
+            warn_of_idle_parts(self.loaded, parts)
         # Inspect asks for a model's context length; where none is known it makes a second instance of the
         # provider to ask, which would load the weights a second time.
         text_config = self.loaded.model.config.get_text_config()

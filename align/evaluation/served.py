@@ -143,7 +143,15 @@ class ServedSubject:
         }
 
 
-def served_subject(config: Mapping[str, Any]) -> ServedSubject:
+def read_served(settings: Mapping[str, Any] | None) -> Served:
+    """The settings of configs/served/*.yaml. Raises `SubjectError`."""
+    try:
+        return Served(**(settings or {}))
+    except ValidationError as error:
+        raise SubjectError(f"served: {error}") from error
+
+
+def served_subject(config: Mapping[str, Any], served: Served) -> ServedSubject:
     """See `align.evaluation.subject.make_subject`."""
     if config.get("adapter") is not None:
         raise SubjectError(
@@ -151,10 +159,6 @@ def served_subject(config: Mapping[str, Any]) -> ServedSubject:
             "own: name the adapter as the server knows it (served.adapter=NAME), or leave out endpoint="
         )
     settings = dict(config["endpoint"])
-    try:
-        served = Served(**(config.get("served") or {}))
-    except ValidationError as error:
-        raise SubjectError(f"served: {error}") from error
     model, base = _names(settings.get("model"), settings.get("base_url"), served)
     try:
         endpoint = Endpoint(**settings | {"model": model})
@@ -173,20 +177,29 @@ def served_subject(config: Mapping[str, Any]) -> ServedSubject:
             "endpoint.budget bounds the calls of a journal, and a benchmark has none: leave it out, and "
             "bound the questions instead (task.NAME.limit=100). What is answered is never asked twice"
         )
-    decoding = dict(config["decoding"])
-    sampled = decoding["temperature"] > 0
-    if not sampled and decoding["top_p"] < 1:
-        raise ValueError(
-            f"top_p={decoding['top_p']} does nothing at temperature 0: set a temperature or leave it 1"
-        )
     return ServedSubject(
         endpoint,
         None if base is None else endpoint.model_copy(update={"model": base}),
         served,
-        Decode(decoding["max_new_tokens"], decoding["temperature"], decoding["top_p"] if sampled else None),
-        decoding["seed"],
+        _decoding(config["decoding"]),
+        config["decoding"]["seed"],
         bool(config.get("logprobs")),
     )
+
+
+def _decoding(settings: Mapping[str, Any]) -> Decode:
+    sampled = settings["temperature"] > 0
+    if not sampled and settings["top_p"] < 1:
+        raise SubjectError(
+            f"decoding: top_p={settings['top_p']} does nothing at temperature 0: set a temperature or leave "
+            "it 1"
+        )
+    try:
+        return Decode(
+            settings["max_new_tokens"], settings["temperature"], settings["top_p"] if sampled else None
+        )
+    except ValueError as error:
+        raise SubjectError(f"decoding: {error}") from error
 
 
 def _names(model: str | None, base_url: str | None, served: Served) -> tuple[str, str | None]:

@@ -20,7 +20,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from align.calling.asking import Trouble, _trouble, _without_hidden_retries
 from align.calling.digests import request_seed
-from align.calling.endpoint import Endpoint
+from align.calling.endpoint import Endpoint, EndpointError
 from align.calling.engine import FAILURES_IN_A_ROW, LONGEST_BACKOFF, LONGEST_WAIT
 from align.evaluation.response_cache import no_response
 from align.evaluation.response_logprob import LOGPROB, TOKENS, response_logprob
@@ -35,7 +35,7 @@ _BROKEN = re.compile("[\ud800-\udfff]|\ufffd(?!$)")
 Result = ModelOutput | tuple[ModelOutput | Exception, ModelCall]
 
 
-class EndpointFailed(Exception):
+class EndpointFailed(EndpointError):
     """No response came; the message says why. Not to be tried again within this run."""
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from align.evaluation.adapted_parts import adapted_parts
 from align.evaluation.processor_digest import processor_digest
 from align.evaluation.response_cache import CachedAPI, ResponseCache
 from align.models.generation import Decoding
@@ -57,21 +58,31 @@ class Subject(Protocol):
 def make_subject(config: Mapping[str, Any]) -> Subject:
     """The subject of a benchmark configuration.
 
-    Uses `model`, `adapter`, `endpoint`, `served`, `decoding`, `batch_size`, `device` and `logprobs`. Raises
-    `SubjectError` for settings that don't fit together, `EndpointError` for an endpoint that cannot be used,
-    `ValueError` for impossible decoding, and `FileNotFoundError` for a model that is not there.
+    Uses `model`, `adapter`, `endpoint`, `served`, `decoding`, `batch_size`, `device` and `logprobs` (null:
+    those of a local model, which cost next to nothing, and none of a served one). Raises `SubjectError` for
+    settings that don't fit together or decode, and `EndpointError` for an endpoint that cannot be used.
     """
-    if config.get("endpoint") is not None:
-        from align.evaluation.served import served_subject
+    from align.evaluation.served import read_served, served_subject
 
-        return served_subject(config)
-    settings = dict(config["model"]) | {"adapter": config.get("adapter")}
+    served = read_served(config.get("served"))
+    if config.get("endpoint") is not None:
+        return served_subject(config, served)
+    if served != read_served(None):
+        raise SubjectError(
+            "served.* names the models of a server: choose it with endpoint= (configs/endpoint), or leave "
+            "them out"
+        )
+    settings, logprobs = dict(config["model"]) | {"adapter": config.get("adapter")}, config.get("logprobs")
+    try:
+        decoding = Decoding(**config["decoding"])
+    except ValueError as error:
+        raise SubjectError(f"decoding: {error}") from error
     return LocalSubject(
         **settings,
-        decoding=Decoding(**config["decoding"]),
+        decoding=decoding,
         batch_size=config["batch_size"],
         device=config.get("device", "auto"),
-        logprobs=config.get("logprobs", True),
+        logprobs=True if logprobs is None else logprobs,
     )
 
 
@@ -114,6 +125,7 @@ class LocalSubject:
         return {
             "model": self.name,
             "adapter": self.adapter,
+            "adapter_parts": None if self.adapter is None else adapted_parts(self.adapter),
             "model_digest": self.digest,
             "dtype": self.dtype,
             "attn_implementation": self.attn_implementation,

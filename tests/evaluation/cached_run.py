@@ -26,7 +26,7 @@ from align.evaluation.subject import make_subject
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["cached_run_warm"])
 _WARM = {
-    # The server knows nothing of pytest's own paths, and must not have started threads when it forks.
+    # The server knows nothing of pytest's own paths, and forks before it has threads.
     "PYTHONPATH": os.pathsep.join(
         str(Path(__file__).parents[1] / name) for name in ("evaluation", "calling")
     ),

@@ -1,4 +1,4 @@
-"""Imported by the fork server of cached_run.py: what a first call imports and makes is there before a test."""
+"""Imported by the fork server of cached_run.py: so that no test waits for imports."""
 
 import tempfile
 from pathlib import Path
