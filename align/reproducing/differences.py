@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from align.reproducing.recorded import CHECKOUT, Recorded
@@ -47,14 +46,13 @@ def check_inputs(recorded: Recorded) -> Inputs:
     prompts, model, adapter and processor, which are computed anew.
     """
     same, differ, unchecked = 0, [], []
-    outputs = {path.resolve() for path in recorded.outputs.values()}
     for name, entry in (recorded.record.get("inputs") or {}).items():
         if "path" not in entry:
             unchecked.append(name)
             continue
+        if recorded.wrote(entry):
+            continue
         path = recorded.cwd / entry["path"]
-        if path.resolve() in outputs or _is_below(path.resolve(), recorded.folder):
-            continue  # written by the run itself: a result
         digest = content_digest(path) if path.exists() else None
         if digest == entry["sha256"]:
             same += 1
@@ -116,10 +114,6 @@ def _changes(
     for name in sorted(was.keys() | now.keys()):
         if was.get(name) != now.get(name):
             yield Difference(kind, f"{prefix}{name}", was.get(name), now.get(name))
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return path.is_relative_to(folder.resolve())
 
 
 def _shown(value: Any) -> str:

@@ -66,6 +66,17 @@ class Recorded:
         config: dict[str, Any] = self.record["config"]
         return config
 
+    def wrote(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a recorded file is a result: one that a setting says where to write, or one in the run's
+        folder that no setting names."""
+        if "path" not in entry:
+            return False
+        path = (self.cwd / entry["path"]).resolve()
+        if path in {place.resolve() for place in self.outputs.values()}:
+            return True
+        named = {(self.cwd / text).resolve() for text in _texts(self.config)}
+        return path.is_relative_to(self.folder) and path not in named
+
     @property
     def outputs(self) -> dict[str, Path]:
         """What the run wrote beside its folder, by setting."""
@@ -182,6 +193,16 @@ def _hidden(value: Any, name: str = "") -> Iterator[str]:
             yield from _hidden(item, f"{name}.{key}" if name else str(key))
     elif value == HIDDEN:
         yield name
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str) and "\0" not in value:
+        yield value
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:

@@ -93,7 +93,7 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
     record = _load(folder / RECORD)
     if recorded.name != "benchmark":  # its record repeats some figures of results.json
         found.figures += compare_figures(recorded.record.get("results") or {}, record.get("results") or {})
-    digests = record.get("inputs") or {}
+    digests, rowed = record.get("inputs") or {}, set()
     for name, place in REDIRECTED.get(recorded.name, {}).items():
         old_file, new_file = recorded.outputs.get(name), folder / place
         if old_file is None or old_file.suffix != ".jsonl" or name.startswith("journal"):
@@ -103,9 +103,9 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
         if was_digest and old_file.is_file() and content_digest(old_file) != was_digest:
             rows.note = f"{old_file} was written again since that run: its rows may be of a later one"
         found.rows.append(rows)
+        rowed.add(name)
     for name, entry in (recorded.record.get("inputs") or {}).items():
-        wrote = "path" in entry and (recorded.cwd / entry["path"]).resolve().is_relative_to(recorded.folder)
-        if (wrote or "path" not in entry) and name in digests:
+        if (recorded.wrote(entry) or "path" not in entry) and name in digests and name not in rowed:
             found.files[name] = digests[name]["sha256"] == entry["sha256"]
     return found
 

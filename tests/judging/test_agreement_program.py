@@ -128,10 +128,6 @@ def test_a_model_judges_labelled_responses_again_and_again(tmp_path, stand_in):
         "passes=2",
         "resamples=200",
     )
-    blind = run(tmp_path, *judge)
-    assert blind.returncode == 1
-    assert "judge.asks.NAME.image=false" in blind.stderr
-    assert server.requests == []
     result = run(tmp_path, *judge, "judge.asks.rationality.image=false")
     assert result.returncode == 0, result.stdout + result.stderr
     found = report(tmp_path)
@@ -148,7 +144,3 @@ def test_a_model_judges_labelled_responses_again_and_again(tmp_path, stand_in):
     assert used["dollars"] > 0
     assert used["input_tokens"] > 0
     assert "against itself in 2 passes" in result.stdout
-    before = len(server.requests)
-    more = run(tmp_path, *judge, "judge.asks.rationality.image=false")
-    assert more.returncode == 0, more.stdout + more.stderr
-    assert len(server.requests) - before == 4  # only the fault is asked for again, two attempts a pass
