@@ -58,7 +58,7 @@ USERS_ERRORS = (
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
     failed: list[str] = []
-    results, used = {}, {}
+    results, took, used = {}, {}, {}
     try:
         subject = make_subject(config)
         tasks = [make_task(name, settings) for name, settings in config["task"].items()]
@@ -83,9 +83,9 @@ def main(cfg: DictConfig) -> None:
                         subject.open(Path(cfg.cache or folder / "responses.sqlite"))
                     )
                     with progress_bar(console, f"{subject.label}: {task.name}", len(task.task.dataset)):
-                        # A noisy photograph is megabytes, and the log would hold each as often as it is asked.
+                        # The log would hold megabytes of noise for each question about a photograph.
                         keep = cfg.log_images and task.kind != "corruption"
-                        rows = respond(place, task, subject, model, log_images=keep)
+                        rows, took[task.name] = respond(place, task, subject, model, log_images=keep)
                     if judge is not None:
                         rows = judge_rows(rows, task, judge, subject)
                         used[task.name] = {each.name: each.used for each in models_in(judge)}
@@ -99,10 +99,12 @@ def main(cfg: DictConfig) -> None:
                 folder,
                 config=cfg,
                 seeds=cfg.decoding.seed,
-                inputs={task.name: task.source for task in tasks},
+                inputs={name: path for task in tasks for name, path in task.inputs.items()},
                 digests={"model": subject.digest}
+                | {f"{task.name} samples": task.digest for task in tasks}
                 | {f"judge of {name}": judge.digest for name, judge in judges.items() if judge},
-                results={name: headline(summary) for name, summary in results.items()} | {"judges": used},
+                results={name: headline(summary) for name, summary in results.items()}
+                | {"responses": took, "judges": used},
             )
     except USERS_ERRORS as error:
         raise SystemExit(str(error)) from error

@@ -1,7 +1,8 @@
 """One task of a benchmark run as a folder: what was asked for, Inspect's log, graded samples and results.
 
-A folder belongs to one configuration: another is refused, so that results are never mixed. Responses are kept
-by the subject's cache as they come, so a run that was cut off asks nothing twice, and what failed is asked again.
+A folder belongs to one configuration: another is refused, so that results are never mixed. Responses are
+kept by the subject's cache as they come, so a run that was cut off asks nothing twice, and what failed is
+asked again.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from inspect_ai.model import Model
 from align.evaluation.kinds import BenchmarkTask, Row
 from align.evaluation.scorers import is_whole
 from align.evaluation.subject import Subject
-from align.records import read_records, stable_id, write_json, write_records
+from align.records import read_records, write_json, write_records
 
-# Inspect loads every package that has tasks for it, and this one tells at each start what it could do besides.
+# Inspect loads every package that has tasks for it, and this one says at each start what it could do besides.
 logging.getLogger("inspect_evals").setLevel(logging.WARNING)
 
 CONFIGURATION, SAMPLES, RESULTS, LOGS = "configuration.json", "samples.jsonl", "results.json", "logs"
@@ -46,11 +47,10 @@ def configuration(benchmark: BenchmarkTask, subject: Subject, judge: str | None)
 
     `judge` is the digest of the judge, None where only the task's own grader is at work.
     """
-    samples = [_identity(sample) for sample in benchmark.task.dataset]
     return {
         "task": benchmark.name,
-        "questions": stable_id(*sorted(samples)),
-        "n": len(samples),
+        "questions": benchmark.digest,
+        "n": len(benchmark.task.dataset),
         "grader": benchmark.grader,
         "judge": judge,
         **subject.describe(),
@@ -90,14 +90,17 @@ def finished(folder: Path, benchmark: BenchmarkTask) -> list[Row] | None:
     """The graded rows of a task that came to its end without an error in any row, else None."""
     if not (folder / RESULTS).exists():
         return None
-    rows: list[Row] = read_records(folder / SAMPLES, benchmark.row)  # type: ignore[type-var]
+    rows: list[Row] = read_records(folder / SAMPLES, benchmark.row)
     return None if any(row.error for row in rows) else rows
 
 
 def respond(
     folder: Path, benchmark: BenchmarkTask, subject: Subject, model: Model, *, log_images: bool = True
-) -> list[Row]:
-    """Ask the model every question of the task: one graded row each, failed ones included.
+) -> tuple[list[Row], dict[str, int]]:
+    """Ask the model every question of the task.
+
+    Returns one graded row each, failed ones included, and what it took beyond what the cache held:
+    `input_tokens` and `output_tokens`.
 
     Raises `BenchmarkError` if Inspect stops before the end.
     """
@@ -130,7 +133,12 @@ def respond(
         if other.resolve() != file.resolve():
             other.unlink()  # of an attempt that was cut off: its responses are in the cache
     summaries = {str(summary.id): summary for summary in read_eval_log_sample_summaries(str(file))}
-    return [_row(benchmark, sample, summaries.get(str(sample.id)), file) for sample in benchmark.task.dataset]
+    rows = [_row(benchmark, sample, summaries.get(str(sample.id)), file) for sample in benchmark.task.dataset]
+    usage = log.stats.model_usage.values()
+    return rows, {
+        "input_tokens": sum(each.input_tokens for each in usage),
+        "output_tokens": sum(each.output_tokens for each in usage),
+    }
 
 
 def write_results(
@@ -148,11 +156,6 @@ def write_results(
     write_records(folder / SAMPLES, rows)
     write_json(folder / RESULTS, summary)
     return summary
-
-
-def _identity(sample: Sample) -> str:
-    metadata = sample.metadata or {}
-    return f"{metadata['record']}\x1f{metadata.get('condition') or ''}"
 
 
 def _row(benchmark: BenchmarkTask, sample: Sample, summary: EvalSampleSummary | None, log: Path) -> Row:

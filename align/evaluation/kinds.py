@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from inspect_ai import Task
@@ -30,9 +31,9 @@ class UnknownTask(ValueError):
 class BenchmarkTask:
     """An Inspect task and how its responses are graded.
 
-    `row` is the record of a graded response, `read` takes it out of a score, and `failed` makes it for a sample
-    without a response, from the sample and the error. `summarize` gives the figures of results.json. `grader`
-    is the digest of the code that grades. `problems` are what the reader could not read.
+    `row` is the record of a graded response, `read` takes it out of a score, and `failed` makes it for a
+    sample without a response, from the sample and the error. `summarize` gives the figures of results.json.
+    `grader` is the digest of the code that grades. `problems` are what the reader could not read.
     """
 
     name: str
@@ -46,9 +47,17 @@ class BenchmarkTask:
     problems: tuple[Problem, ...] = ()
 
     @property
-    def source(self) -> str:
-        """The file that the questions were read from."""
-        return str((self.task.metadata or {})["questions"])
+    def inputs(self) -> dict[str, Path]:
+        """The files and folders that the questions were read from, by name; a data set of the hub is none."""
+        named = str((self.task.metadata or {})["questions"]).split(", ")
+        found = [path for path in map(Path, named) if path.exists()]
+        return {self.name if len(found) == 1 else f"{self.name} {path.name}": path for path in found}
+
+    @property
+    def digest(self) -> str:
+        """Of everything that is asked, but for the images."""
+        samples = [sample.metadata or {} for sample in self.task.dataset]
+        return stable_id(*sorted(f"{s['record']}\x1f{s.get('condition') or ''}" for s in samples))
 
     @property
     def data_root(self) -> str:
@@ -59,8 +68,9 @@ class BenchmarkTask:
 def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
     """The task of a `task` configuration (configs/task/*.yaml).
 
-    `settings` may hold a `task`, which of the known ones this is, so that one run can hold two of a form under
-    names of their own; without it the name says which. Raises `UnknownTask`, and what the task's reader raises.
+    `settings` may hold a `task`, which of the known ones this is, so that one run can hold two of a form
+    under names of their own; without it the name says which. Raises `UnknownTask`, and what the task's
+    reader raises.
     """
     arguments = dict(settings)
     which = arguments.pop("task", name)
