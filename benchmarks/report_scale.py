@@ -38,6 +38,7 @@ from align.reporting.comparison import compare_runs
 from align.reporting.exports.writing import FILES, write_outputs
 from align.reporting.page import render_page
 from align.reporting.runs import load_runs
+from align.reporting.thumbnails import megabytes
 from align.run import hardware, package_versions
 
 MODELS = {"base": 0.29, "sft": 0.98, "dpo": 0.83}  # shares declined: about those of the paper's Table 3
@@ -105,7 +106,8 @@ def measure(out: Path, budget: str) -> dict[str, dict[str, float]]:
     step("metrics", lambda: [summarize_groups(run.graded) for run in runs])
     comparison = step("statistics", lambda: compare_runs(runs))
     page, problems = step(
-        "report", lambda: render_page(comparison, runs, images=budget, folder=report, title="Scale")
+        "report",
+        lambda: render_page(comparison, runs, images=megabytes(budget), folder=report, title="Scale"),
     )
     if problems:
         raise RuntimeError(f"the page has problems, first {problems[0]}")

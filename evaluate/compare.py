@@ -21,6 +21,7 @@ from align.reporting.exports.writing import check_outputs, write_outputs
 from align.reporting.page import render_page
 from align.reporting.runs import concerns, inputs_of, load_runs
 from align.reporting.terminal import comparison_tables
+from align.reporting.thumbnails import megabytes
 from align.run import run_folder, to_plain, write_run_json
 
 
@@ -29,6 +30,7 @@ def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
     try:
         check_outputs(config["outputs"])
+        budget = megabytes(cfg.images)
         runs = load_runs(config["runs"], task=cfg.task)
         comparison = compare_runs(runs, base=cfg.base, resamples=cfg.resamples, seed=cfg.seed)
         page, problems = None, concerns(runs)
@@ -39,7 +41,7 @@ def main(cfg: DictConfig) -> None:
                 problems=problems,
                 examples=cfg.examples,
                 title=cfg.title,
-                images=cfg.images,
+                images=budget,
                 folder=folder,
             )
     except DataError as error:

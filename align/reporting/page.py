@@ -28,7 +28,6 @@ from align.reporting.page_record import record_rows
 from align.reporting.page_sections import sections
 from align.reporting.plane import make_plane
 from align.reporting.runs import BenchmarkRun
-from align.reporting.thumbnails import megabytes
 
 PALETTE = 8  # model colors of the style sheet; further models start over
 LONGEST = 4000  # characters of a response among the examples; the samples browser has all of it
@@ -42,19 +41,18 @@ def render_page(
     problems: Sequence[Problem] = (),
     examples: int = 20,
     title: str = "Honesty report",
-    images: str | float = 0,
+    images: int = 0,
     folder: Path | None = None,
 ) -> tuple[str, list[Problem]]:
     """The page, and all problems: the given ones and the images that can't be shown.
 
     An image that is missing or broken leaves a placeholder and a problem; the page is complete otherwise.
-    `images` is how many megabytes of pictures of the samples browser are in the page (those of the examples
-    always are); the others are found by their path from `folder`, where the page is going to be.
-    Raises `DataError` for a size that is none.
+    `images` is how many bytes of pictures of the samples browser are in the page (those of the examples always
+    are); the others are found by their path from `folder`, where the page is going to be.
     """
     chosen = choose_examples(runs, comparison["base"], examples)
     cards, unseen = _cards(chosen, runs)
-    browser, thumbnails = make_browser(runs, comparison["base"], budget=megabytes(images), folder=folder)
+    browser, thumbnails = make_browser(runs, comparison["base"], budget=images, folder=folder)
     for (root, image), message in thumbnails.unreadable.items():
         unseen.setdefault(f"{root}\x1f{image}", Problem(file=str(root), field="image", message=message))
     problems = [*problems, *_folded(list(unseen.values()), thumbnails.wanted)]

@@ -60,7 +60,7 @@ def report(tmp_path_factory):
         edit_samples(folder / name / "miniworld", change)
     runs = load_runs({name: folder / name for name in ("base", "dpo")})
     page, _ = render_page(
-        compare_runs(runs, resamples=50), runs, images=0.004, folder=folder / "out", title=HOSTILE
+        compare_runs(runs, resamples=50), runs, images=4000, folder=folder / "out", title=HOSTILE
     )
     (folder / "out").mkdir()
     path = folder / "out" / "report.html"

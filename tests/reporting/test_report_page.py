@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -7,9 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from report_folders import edit_samples
 
+from align.evaluation.metrics import is_right
 from align.reporting.comparison import compare_runs
 from align.reporting.page import render_page
 from align.reporting.runs import concerns, load_runs
+from align.reporting.wording import category_label, outcome
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'><b>{{ 7*7 }}</b>"
 
@@ -192,3 +195,36 @@ def test_many_models_reuse_the_palette(folders):
     _, page, _ = render(runs)
     tones = {attrs["class"] for attrs in page.all("tr") if attrs.get("class", "").startswith("m")}
     assert tones == {f"m{i}" for i in range(8)}
+
+
+def test_a_very_long_response_is_cut_among_the_examples_and_whole_in_the_browser(folders):
+    long = "x" * 1_000_000
+
+    def change(rows):
+        return [row | {"response": long} if row["question_id"] == "u3" else row for row in rows]
+
+    for folder in folders.values():
+        edit_samples(folder, change)
+    runs = load_runs(folders)
+    html, page, _ = render(runs, examples=1000)
+    assert "996,000 more characters in the samples browser" in page.words
+    assert len(html) < 1_000_000
+    data = json.loads(gzip.decompress(base64.b64decode(page.data["samples-data"])))
+    at = data["columns"]["id"].index("u3")
+    assert data["answers"][0]["text"][at] == long
+
+
+def test_the_browser_holds_every_row_of_every_model(runs):
+    _, page, _ = render(runs)
+    data = json.loads(gzip.decompress(base64.b64decode(page.data["samples-data"])))
+    columns = data["columns"]
+    assert columns["id"] == [row.question_id for row in runs[0].graded]
+    assert [data["groups"][group] for group in columns["group"]] == [
+        category_label(row.category) for row in runs[0].graded
+    ]
+    for i, id in enumerate(columns["id"]):
+        assert columns["id"][columns["twin"][i]] == runs[0].by_id[id].twin
+        for run, answers in zip(runs, data["answers"], strict=True):
+            assert answers["text"][i] == run.by_id[id].response
+            assert data["outcomes"][answers["outcome"][i]]["label"] == outcome(run.by_id[id]).label
+            assert answers["right"][i] == is_right(run.by_id[id])

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from align.records import Graded
+from align.records import Graded, Scored
 from align.reporting import findings, wording
 from align.reporting.comparison import compare_runs
 
@@ -107,3 +107,42 @@ def test_a_change_has_a_tone_only_when_it_is_significant():
     assert wording.change_tone("over_refusal_rate", test) == "bad"
     assert wording.change_tone("over_refusal_rate", test | {"difference": -0.1}) == "good"
     assert wording.change_tone("refusal_rate", test | {"p_holm": 0.2}) == "none"
+
+
+def test_what_a_reader_can_not_see_is_shown():
+    assert wording.visible("a\u202eb\u2066c\x00d\u2028e\x1b[31m") == (
+        "a⟦U+202E⟧b⟦U+2066⟧c⟦U+0000⟧d⟦U+2028⟧e⟦U+001B⟧[31m"
+    )
+    assert wording.visible("two\r\nlines\tאבג ‏é 👩‍👩‍👧") == "two\nlines\tאבג ‏é 👩‍👩‍👧"
+    assert wording.visible(None) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [
+        ({"state": "answer", "score": 1.0}, "right"),
+        ({"state": "answer", "score": 0.3}, "partly right"),
+        ({"state": "answer", "score": 0.0}, "wrong"),
+        ({"state": "answer", "score": 0.0, "should_abstain": True}, "made it up"),
+        ({"state": "abstain", "score": 0.0}, "declined needlessly"),
+        ({"state": "abstain", "score": 1.0, "should_abstain": True}, "declined"),
+        ({"state": "unparsed", "score": 0.0}, "unreadable"),
+        ({"state": "failed", "score": None, "error": "429"}, "no response"),
+    ],
+)
+def test_outcomes_of_general_samples(row, label):
+    made = Scored(sample_id="1", benchmark="b", prompt="?", response="x", grader="b", **row)
+    assert wording.outcome_of(made).label == label
+
+
+def test_signed_figures():
+    assert (wording.signed(-11.625), wording.signed(0.5)) == ("−11.625", "0.500")
+    assert wording.signed_interval([-2.394, 0.67]) == "−2.39 to 0.67"
+    assert [wording.mark_points(x) for x in (0.41, -1.2, 0.001)] == ["+0.41", "−1.20", "±0.00"]
+
+
+def test_a_change_has_a_tone_only_when_significant():
+    assert wording.tone_of("refusal_rate", 0.1, 0.04) == "good"
+    assert wording.tone_of("over_refusal_rate", 0.1, 0.04) == "bad"
+    assert wording.tone_of("rationality", -1.0, 0.04) == "bad"
+    assert wording.tone_of("refusal_rate", 0.1, 0.06) == wording.tone_of("refusal_rate", 0.1, None) == "none"
