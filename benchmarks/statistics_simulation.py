@@ -45,14 +45,27 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=1000, help="simulated benchmarks a case")
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.monotonic()
-    coverage = [measure_coverage(case, options.runs, options.seed) for case in coverage_cases()]
+    coverage = [
+        measure_coverage(case, options.runs, options.seed)
+        for case in coverage_cases()
+        if options.only in case.name
+    ]
     show("coverage of 95 % intervals", coverage, ("ours", "percentile", "independent"))
-    positives = [measure_positives(case, options.runs, options.seed) for case in null_cases()]
+    positives = [
+        measure_positives(case, options.runs, options.seed)
+        for case in null_cases()
+        if options.only in case.name
+    ]
     show("p < 0.05 where there is no difference", positives, ("p", "p_bootstrap", "p_mcnemar", "p_crossed"))
-    powers = [measure_power(design, options.runs, options.seed) for design in DESIGNS]
+    powers = [
+        measure_power(design, options.runs, options.seed)
+        for design in DESIGNS
+        if options.only in "difference {:g} at discordance {:g}, {} an image".format(*design)
+    ]
     show("power at the number of questions that `power` names for 80 %", powers, ("images", "power"))
     result = {
         "runs": options.runs,
@@ -496,7 +509,7 @@ def measure_power(design: tuple[float, float, int, float], runs: int, seed: int)
         d = np.where(rng.random((images, per_image)) < likeness, common, own)
         hits += st.sign_flip(d.sum(axis=1).astype(np.float64)) < 0.05
     return {
-        "case": f"{difference:g} at discordance {discordance:g}, {per_image} an image, "
+        "case": f"difference {difference:g} at discordance {discordance:g}, {per_image} an image, "
         f"correlation {likeness**2:.2g}",
         "questions": images * per_image,
         "images": images,

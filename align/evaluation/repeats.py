@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.optimize import brentq
+from scipy.stats import norm, t
 
 from align.evaluation import statistics
 from align.evaluation.against_base import TESTED
@@ -38,8 +39,8 @@ def summarize_repeats(
     - `value`: the counts of all repeats together; `n`: its denominator.
     - `interval` (95 %): images resampled, with all repeats of their questions. What other images would give
       with these seeds.
-    - `interval_crossed`: images and repeats resampled, independently of each other (Owen 2007). What other
-      images and other seeds would give. None for fewer than three repeats.
+    - `interval_crossed`: what other images and other seeds would give (`_over_both`). None for fewer than
+      three repeats.
     - `by_repeat`, and their `mean`, `least`, `greatest` and `sd` (None where fewer than two have a value).
 
     Raises ValueError without a repeat, or when one lacks a question of another.
@@ -48,26 +49,18 @@ def summarize_repeats(
     names = list(FIGURES)
     sums = np.stack([_figure_sums(tally, names) for tally in tallies])  # [S, C, F, 2]
     drawn = _drawn(sums, resamples, seed)  # [B, S, F, 2]
-    chosen = _drawn_repeats(len(tallies), resamples, seed + 1)  # [B, S]
     per_repeat = [tally.values(tally.counts.sum(axis=0)) for tally in tallies]
     together = tallies[0].values(np.sum([tally.counts.sum(axis=0) for tally in tallies], axis=0))
     return {
-        name: _figure(
-            name,
-            together[name],
-            [values[name] for values in per_repeat],
-            sums[:, :, f],
-            drawn[:, :, f],
-            chosen,
-        )
+        name: _figure(name, together[name], [v[name] for v in per_repeat], sums[:, :, f], drawn[:, :, f])
         for f, name in enumerate(names)
     }
 
 
 def _figure(
-    name: str, value: float | None, by_repeat: list[float | None], sums: Array, drawn: Array, chosen: Array
+    name: str, value: float | None, by_repeat: list[float | None], sums: Array, drawn: Array
 ) -> dict[str, Any]:
-    """`sums` `[S, C, 2]`, `drawn` `[B, S, 2]`: numerator and denominator; `chosen` `[B, S]`."""
+    """`sums` `[S, C, 2]`, `drawn` `[B, S, 2]`: numerator and denominator."""
     low, high = MARK_SCALE if name in MARKS else (0.0, 1.0)
     responses = sums[:, :, 1].sum(axis=0)
     images = int((responses > 0).sum())
@@ -77,10 +70,11 @@ def _figure(
     there = [rate for rate in by_repeat if rate is not None]
     crossed = None
     if value is not None and images > 1 and len(there) == len(by_repeat) >= FEWEST_CROSSED:
-        numerator, denominator = np.einsum("bs,bsk->kb", chosen, drawn)
-        variance, freedom = _crossed(of_images, statistics.ratio(numerator, denominator), [there], images)
+        half = _over_both(_variance(of_images, images), images, [there])
+        # The variance of the normal distribution with this half-width.
+        variance = (half / float(norm.ppf((1 + statistics.LEVEL) / 2))) ** 2
         crossed = statistics.interval_of_variance(
-            value, variance, clusters=images, freedom=freedom, low=low, high=high, most=most
+            value, variance, clusters=images, freedom=np.inf, low=low, high=high, most=most
         )
     return {
         "value": value,
@@ -104,8 +98,11 @@ def paired_tests_of_repeats(
     The numbers of repeats may differ, and no repeat of one belongs to one of the other. Each rate gives `n`
     questions that count for both in at least one repeat, `clusters`, `base`, `tuned` and `difference` (of
     the means), `interval` and `p` over images (`statistics.sign_flip`), `interval_crossed` and `p_crossed`
-    over images and repeats (Student's t, from three repeats of each on, else None), and the spread over the
+    over images and repeats (`_over_both`, from three repeats of each on, else None), and the spread over the
     repeats of each, `base_repeats` and `tuned_repeats`. None where no question counts for both.
+
+    `p` is exact where every question counts in every repeat; else from ten random ways to choose the signs
+    for each of `resamples`.
 
     Raises ValueError as `summarize_repeats` does.
     """
@@ -122,13 +119,13 @@ def paired_tests_of_repeats(
             tests[name] = None
             continue
         tests[name] = _test(
-            name, before[:, counts], after[:, counts], images[mine][counts], clusters, resamples, seed
+            name, before[:, counts], after[:, counts], images[mine][counts], clusters, 10 * resamples, seed
         )
     return tests
 
 
 def _test(
-    name: str, before: Array, after: Array, images: Any, clusters: int, resamples: int, seed: int
+    name: str, before: Array, after: Array, images: Any, clusters: int, draws: int, seed: int
 ) -> dict[str, Any]:
     """`before` `[S, Q]`, `after` `[S', Q]`: outcomes, NaN where one doesn't count; `images` `[Q]`."""
     low, high = MARK_SCALE if name in MARKS else (0.0, 1.0)
@@ -148,7 +145,7 @@ def _test(
         "difference": difference,
         "interval": list(interval) if interval else None,
         # Whole numbers where every question counts in every repeat: then the test is exact.
-        "p": statistics.sign_flip(differences * (len(before) * len(after)), seed=seed),
+        "p": statistics.sign_flip(differences * (len(before) * len(after)), draws=draws, seed=seed),
         "interval_crossed": None,
         "p_crossed": None,
         "base_repeats": spread[0],
@@ -157,37 +154,41 @@ def _test(
     by_repeat = [[rate for rate in side["by_repeat"] if rate is not None] for side in spread]
     if len(sums) < 2 or min(map(len, by_repeat)) < FEWEST_CROSSED:
         return found
-    stacked = np.stack([_sums_of(side, images, clusters) for side in (*before, *after)])  # [S + S', C, 2]
-    drawn = _drawn(stacked[:, :, None], resamples, seed)[:, :, 0]  # [B, S + S', 2]
-    chosen = [_drawn_repeats(len(side), resamples, seed + 1 + k) for k, side in enumerate((before, after))]
-    everyone = [np.ones_like(weights) for weights in chosen]
-    variance, freedom = _crossed(
-        _drawn_difference(drawn, everyone), _drawn_difference(drawn, chosen), by_repeat, len(sums)
-    )
     # One question more in favour of each model, as in `difference_interval`.
-    error = (variance + 1 / (n + 2) ** 2) ** 0.5
-    reach, centre = float(t.ppf((1 + statistics.LEVEL) / 2, freedom)) * error, difference * n / (n + 2)
-    span = high - low
-    found["interval_crossed"] = [max(centre - reach, -span), min(centre + reach, span)]
-    found["p_crossed"] = float(2 * t.sf(abs(centre) / error, freedom))
+    residuals = differences - difference * sums[:, 1]
+    squares = len(sums) / (len(sums) - 1) * float(residuals @ residuals) + 1
+    of_images, centre, span = squares / (n + 2) ** 2, difference * n / (n + 2), high - low
+
+    def reach(p: float) -> float:
+        return _over_both(of_images, len(sums), by_repeat, p)
+
+    half = reach(1 - statistics.LEVEL)
+    found["interval_crossed"] = [max(centre - half, -span), min(centre + half, span)]
+    # p is where the interval just reaches zero; below the least it is not worked out.
+    least = 1e-12
+    within = abs(centre) < reach(least)
+    found["p_crossed"] = float(brentq(lambda p: reach(p) - abs(centre), least, 1.0)) if within else least
     return found
 
 
-def _crossed(
-    of_images: Array, of_both: Array, by_repeat: Sequence[Sequence[float]], images: int
-) -> tuple[float, float]:
-    """Variance over images and repeats, and its degrees of freedom (Satterthwaite 1946).
+def _variance(resampled: Array, images: int) -> float:
+    return float(resampled[~np.isnan(resampled)].var()) * images / (images - 1)
 
-    A bootstrap of S repeats has (S - 1) / S of their variance; the rest is added.
+
+def _over_both(
+    of_images: float, images: int, by_repeat: Sequence[Sequence[float]], p: float = 1 - statistics.LEVEL
+) -> float:
+    """Half the width of the 1 - `p` interval over images and repeats.
+
+    Its square is the sum of the squares of Student's half-widths over images (variance `of_images`, C - 1
+    degrees of freedom) and over each model's repeats (S - 1): MOVER (Zou and Donner 2008). The variance over
+    repeats holds some of that over images again, so it errs on the wide side. A bootstrap of images and
+    repeats covers too little with three repeats, of which it sees 10 different samples only.
     """
-    of_images, of_both = of_images[~np.isnan(of_images)], of_both[~np.isnan(of_both)]
-    seeds = [float(np.var(rates, ddof=1)) / len(rates) for rates in by_repeat]
-    missing = sum(part / len(rates) for part, rates in zip(seeds, by_repeat, strict=True))
-    variance = float(of_both.var()) + missing
-    parts = [(float(of_images.var()), images - 1)]
-    parts += [(part, len(rates) - 1) for part, rates in zip(seeds, by_repeat, strict=True)]
-    whole = sum(part for part, _ in parts)
-    return variance, whole**2 / sum(p**2 / f for p, f in parts) if whole else float(images - 1)
+    half = float(t.ppf(p / 2, images - 1)) ** 2 * of_images
+    for rates in by_repeat:
+        half += float(t.ppf(p / 2, len(rates) - 1)) ** 2 * float(np.var(rates, ddof=1)) / len(rates)
+    return half**0.5
 
 
 def _aligned(repeats: Sequence[Sequence[Graded]]) -> list[Tally]:
@@ -225,29 +226,12 @@ def _drawn(sums: Array, resamples: int, seed: int) -> Array:
     return statistics.resample_totals(flat, resamples, seed).reshape(resamples, repeats, figures, 2)
 
 
-def _drawn_repeats(repeats: int, resamples: int, seed: int) -> Array:
-    return statistics.resample_weights(repeats, resamples, np.random.default_rng(seed))
-
-
-def _drawn_difference(drawn: Array, weights: Sequence[Array]) -> Array:
-    """Second model's rate minus the first's in each resample: `[B, S + S', 2]` -> `[B]`."""
-    split = weights[0].shape[1]
-    first = np.einsum("bs,bsk->kb", weights[0], drawn[:, :split])
-    second = np.einsum("bs,bsk->kb", weights[1], drawn[:, split:])
-    return statistics.ratio(second[0], second[1]) - statistics.ratio(first[0], first[1])
-
-
 def _outcomes(tallies: Sequence[Tally], name: str, rows: Any) -> Array:
     """Each repeat's outcome on each question, `[S, Q]`: NaN where it doesn't count there."""
     top, bottom = (AT[column] for column in FIGURES[name])
     return np.stack(
         [statistics.ratio(tally.counts[rows, top], tally.counts[rows, bottom]) for tally in tallies]
     )
-
-
-def _sums_of(outcomes: Array, images: Any, clusters: int) -> Array:
-    counts = ~np.isnan(outcomes)
-    return statistics.cluster_sums(np.stack([np.nan_to_num(outcomes), counts], axis=1), images, clusters)
 
 
 def _spread_of(outcomes: Array) -> dict[str, Any]:
