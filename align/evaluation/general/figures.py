@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ Figure = dict[str, Any]
 """`value` (0-1, null without anything to divide by), `interval` ([low, high] or null), `n` (how many rows
 have a part in it) and `official` (whether it follows the benchmark's own rule)."""
 
+_NO_VARIANCE = 1e-12
 STATES = ("answer", "abstain", "unparsed", "failed")
 
 
@@ -40,6 +42,7 @@ def rates(
     fractions: Mapping[str, tuple[ArrayLike, ArrayLike]],
     official: Collection[str] = (),
     *,
+    balanced: Collection[str] = (),
     resamples: int = statistics.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Figure]:
@@ -50,6 +53,9 @@ def rates(
         fractions: by name, what each row adds to the numerator and to the denominator. Accuracy is
             `(score, 1)`; F1 is `(2 TP, predicted + actual)`, which is a ratio of sums like the others.
         official: the names of figures by the benchmark's own rule.
+        balanced: the names of figures that vary less than those of independent rows, since every cluster
+            has its share of each kind of row by design, as half of an image's questions have the label yes.
+            Without it, no interval is narrower than that of as many independent rows.
 
     The interval is that of `statistics.rate_interval`; see there for how it behaves near 0 and 1. `n` counts
     rows whose denominator is not zero.
@@ -67,11 +73,14 @@ def rates(
         top, bottom = 2 * i, 2 * i + 1
         value = float(totals[top] / totals[bottom]) if totals[bottom] > 0 else None
         n = int((counts[:, bottom] > 0).sum())
+        drawn = statistics.ratio(draws[:, top], draws[:, bottom])
+        # Images that are all alike show no variance; that is no certainty.
+        varies = value is not None and bool(np.nanvar(drawn) > _NO_VARIANCE)
         interval = statistics.rate_interval(
             value,
-            statistics.ratio(draws[:, top], draws[:, bottom]),
+            drawn,
             clusters=int((sums[:, bottom] > 0).sum()),
-            n=n,
+            n=sys.maxsize if name in balanced and varies else n,
         )
         made[name] = figure(value, interval, n, official=name in official)
     return made

@@ -78,7 +78,8 @@ class PopeBenchmark:
         fractions = _confusion("", said_yes, gold_yes, ran, answered)
         fractions |= _confusion("official_", read_yes, gold_yes, ran, ran)
         official = {name for name in fractions if name.startswith("official_")}
-        return rates(clusters_of(scored), fractions, official)
+        shares = {name for name in fractions if name.endswith("yes_rate")}
+        return rates(clusters_of(scored), fractions, official, balanced=shares)
 
 
 def _confusion(
