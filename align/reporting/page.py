@@ -47,8 +47,8 @@ def render_page(
     """The page, and all problems: the given ones and the images that can't be shown.
 
     An image that is missing or broken leaves a placeholder and a problem; the page is complete otherwise.
-    `images` is how many bytes of pictures of the samples browser are in the page (those of the examples always
-    are); the others are found by their path from `folder`, where the page is going to be.
+    `images` is how many bytes of pictures of the samples browser are in the page (those of the examples
+    always are); the others are found by their path from `folder`, where the page is going to be.
     """
     chosen = choose_examples(runs, comparison["base"], examples)
     cards, unseen = _cards(chosen, runs)
