@@ -19,6 +19,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from align.calling.program import say_failed
 from align.construction.category import calls_of as check_calls
 from align.construction.category import category_stage
 from align.construction.drafts import Rules
@@ -139,7 +140,8 @@ def main(cfg: DictConfig) -> None:
         others = [row for row in rows if row.question_id not in kept]
         write_records(out.with_name(f"{name}.dropped.jsonl"), others)
     write_records(out, result.questions)
-    write_records(out.with_suffix(".dropped.jsonl"), result.dropped)
+    dropped_file = out.with_suffix(".dropped.jsonl")
+    write_records(dropped_file, result.dropped)
     write_json(out.with_suffix(".yield.json"), summary)
     inputs = {"candidates": cfg.candidates, "questions": out}
     write_run_json(
@@ -158,10 +160,11 @@ def main(cfg: DictConfig) -> None:
         say("They have no split yet; training data needs one: split={train:0.8,validation:0,test:0.2}")
     if result.dropped:
         undecided = sum(row.undecided for row in result.dropped)
-        dropped = out.with_suffix(".dropped.jsonl")
-        say(f"{len(result.dropped)} not kept, {undecided} of them undecided: {dropped}")
+        say(f"{len(result.dropped)} not kept, {undecided} of them undecided: {dropped_file}")
         if undecided:
-            say("Undecided are those whose calls failed or were not made; the same command tries them again")
+            say("Undecided are those whose calls failed or were not made")
+    asked = sum(used["failed"] for stage in usage.values() for used in stage.values())
+    say_failed(asked + sum(used.get("failed_calls", 0) for used in judges.values()), dropped_file)
     for why in stopped:
         say(f"Stopped: {why}")
     if stopped or not result.questions:

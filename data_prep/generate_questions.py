@@ -17,6 +17,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from align.calling.program import say_failed
 from align.construction.drafts import Rules
 from align.construction.examples import load_guides
 from align.construction.generate import Writers, generate
@@ -75,6 +76,7 @@ def main(cfg: DictConfig) -> None:
         say(str(stop) or "Stopped; finished calls are kept, and the same command goes on from there.")
         sys.exit(130)
 
+    dropped_file = candidates.with_suffix(".dropped.jsonl")
     result = yield_of(
         "generate",
         [(order.category, order.generator) for order in orders],
@@ -91,7 +93,7 @@ def main(cfg: DictConfig) -> None:
         "run": str(folder),
     }
     write_records(candidates, generated.questions)
-    write_records(candidates.with_suffix(".dropped.jsonl"), generated.dropped)
+    write_records(dropped_file, generated.dropped)
     write_json(candidates.with_suffix(".yield.json"), summary)
     inputs = {"examples": cfg.examples} if cfg.examples else {}
     write_run_json(
@@ -105,7 +107,8 @@ def main(cfg: DictConfig) -> None:
     print_yield(result)
     say(f"candidates, each followed by its twin: {candidates}")
     if generated.dropped:
-        say(f"{len(generated.dropped)} draft(s) are no candidate: {candidates.with_suffix('.dropped.jsonl')}")
+        say(f"{len(generated.dropped)} draft(s) are no candidate: {dropped_file}")
+    say_failed(sum(used["failed"] for used in generated.usage.values()), dropped_file)
     for stopped in generated.stopped:
         say(f"Stopped: {stopped}")
     if generated.stopped or not generated.questions:

@@ -7,7 +7,8 @@
 
 Writes `verdicts`, and beside it .summary.json: refusals by category, marks, and what is unscored. A judgement
 that failed is unscored, never a score. Finished calls are in `journal`: the same command goes on after a
-kill, tries failed calls again, and pays none twice.
+kill, tries failed calls again, and pays none twice. Ends with status 1 when a budget or the endpoint stopped
+it.
 """
 
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from align.calling.program import say_failed
 from align.data.report import console, print_summary, progress_bar, say
 from align.judging.consistency import consistency
 from align.judging.files import items_to_judge, write_verdicts
@@ -81,6 +83,7 @@ def main(cfg: DictConfig) -> None:
     )
     console.print(as_table(f"verdicts of {judge.name}", summary, judge.asks))
     print_summary(f"verdicts: {verdicts_file}", results)
+    say_failed(sum(each.get("failed_calls", 0) for each in results["used"].values()), verdicts_file)
     if results["stopped"]:
         say(results["stopped"])
         sys.exit(1)

@@ -8,7 +8,8 @@
 
 A model of this process (`model=`) appends to `responses`. A model behind an endpoint writes the file when the
 run ends, and keeps everything that it received in `journal` until then. Either way a run that was cut off is
-continued by the same command. Ends with status 1 when a budget was reached.
+continued by the same command, which also tries failed calls again. Ends with status 1 when a budget or the
+endpoint stopped it.
 """
 
 from pathlib import Path
@@ -18,10 +19,10 @@ from omegaconf import DictConfig
 
 from align.calling.call import Decode
 from align.calling.endpoint import Endpoint
-from align.calling.program import end_program, refuse_overrides
+from align.calling.program import end_program, refuse_overrides, say_failed
 from align.calling.run import estimate_calls, print_estimate
 from align.data.endpoint_sampling import calls_for, sample_from_endpoint
-from align.data.report import print_summary, progress_bar, say
+from align.data.report import print_summary, progress_bar
 from align.data.split import select_split
 from align.records import Question, read_records
 from align.run import run_folder, to_plain, write_run_json
@@ -74,8 +75,7 @@ def main(cfg: DictConfig) -> None:
         digests={"model": digest},
         results=counts,
     )
-    if counts["failed"]:
-        say(f"{counts['failed']} call(s) failed; the same command tries them again")
+    say_failed(counts["failed"], cfg.responses)
     if report is not None:
         end_program(report)
 

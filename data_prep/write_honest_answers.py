@@ -6,8 +6,8 @@
 
 Writes `answers` and, beside it, .left_out.jsonl (every question without an answer, and why) and
 .summary.json (openings, lengths, attempts, tokens and dollars). Finished calls are in `journal`: the same
-command goes on after a kill, tries failed calls again, and pays none twice. Ends with status 1 if it was
-stopped by a budget, or if nothing was accepted.
+command goes on after a kill, tries failed calls again, and pays none twice. Ends with status 1 if a budget
+or an endpoint stopped it, or if nothing was accepted.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from align.calling.program import refuse_overrides
+from align.calling.program import refuse_overrides, say_failed
 from align.data.report import print_summary, progress_bar, say
 from align.data.split import select_split
 from align.data.writers import Composer, Remembered, Teacher, make_teacher
@@ -119,6 +119,7 @@ def main(cfg: DictConfig) -> None:
     print_summary(f"honest answers: {answers_file}", summary)
     if writing.left_out:
         say(f"{len(writing.left_out)} question(s) have none: {left_out_file}")
+    say_failed(sum(used.get("failed_calls", 0) for used in usage.values()), left_out_file)
     if writing.stopped:
         say(writing.stopped)
     if writing.stopped or not writing.answers:

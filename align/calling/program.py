@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from align.calling.run import CallReport
+from align.data.report import say
 
 
 def end_program(report: CallReport) -> None:
@@ -13,6 +15,12 @@ def end_program(report: CallReport) -> None:
     if report.stopped is not None:
         print(report.stopped, file=sys.stderr)
         sys.exit(130 if report.interrupted else 1)
+
+
+def say_failed(failed: float, listed: str | Path) -> None:
+    """Say how many calls got no usable answer, which file tells of what they leave open, and how to go on."""
+    if failed:
+        say(f"{int(failed)} call(s) failed: see {listed}; the same command tries them again")
 
 
 def refuse_overrides(names: Sequence[str], why: str) -> None:

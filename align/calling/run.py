@@ -24,8 +24,8 @@ class CallReport:
 
     `counts`: `asked`, `cached` (from the journal), `finished` (in this run), `failed`, `not_made`, `requests`
     (sent in this run). `tokens` (`input`, `output`) and `dollars` are what all runs on this journal took.
-    `stopped`: null, or a sentence on why not all calls were made and how to go on. `digest`: of model and
-    decoding.
+    `stopped`: null, or a sentence on why not all calls were made, or the last ones failed, and how to go on.
+    `digest`: of model and decoding.
     """
 
     outcomes: dict[str, Outcome]
@@ -89,7 +89,7 @@ def run_calls(
         counts=(counts := _counts(outcomes, len(calls), engine.requests)),
         tokens={"input": spent.input_tokens, "output": spent.output_tokens},
         dollars=endpoint.price.dollars(spent.input_tokens, spent.output_tokens),
-        stopped=_sentence(engine.stopped, counts["not_made"]),
+        stopped=_sentence(engine.stopped, counts, engine.interrupted),
         digest=digest,
         interrupted=engine.interrupted,
     )
@@ -108,11 +108,13 @@ def _counts(outcomes: dict[str, Outcome], asked: int, requests: int) -> dict[str
     }
 
 
-def _sentence(why: str | None, not_made: int) -> str | None:
-    # What stopped the run may have come with the last call.
-    if why is None or not not_made:
+def _sentence(why: str | None, counts: dict[str, int], interrupted: bool) -> str | None:
+    if why is None:
         return None
-    why = why.rstrip(".")
-    return (
-        f"{not_made} call(s) not made: {why}. What is finished is kept; the same command goes on from there."
-    )
+    if counts["not_made"]:
+        left = f"{counts['not_made']} call(s) not made"
+    elif counts["failed"] and not interrupted:
+        left = f"{counts['failed']} call(s) failed"  # the endpoint went down with the last ones
+    else:
+        return None  # what stopped the run came when all was done
+    return f"{left}: {why.rstrip('.')}. What is finished is kept; the same command goes on from there."

@@ -144,6 +144,16 @@ def test_an_endpoint_that_is_down_stops_the_run(stand_in, journal):
     assert report.counts["not_made"] >= 50 - FAILURES_IN_A_ROW - 1
 
 
+def test_an_endpoint_that_goes_down_with_the_last_calls_stopped_the_run_too(stand_in, journal):
+    server = stand_in(lambda request, n: Fault.status(503))
+    calls = [Call(str(k), "x") for k in range(FAILURES_IN_A_ROW)]
+    report = run_calls(calls, endpoint(server, attempts=1, max_connections=2), DECODE, journal)
+    assert report.counts["not_made"] == 0
+    assert report.stopped.startswith(
+        f"{FAILURES_IN_A_ROW} call(s) failed: {FAILURES_IN_A_ROW} calls in a row"
+    )
+
+
 def test_a_server_that_is_not_there_costs_nothing(journal):
     nowhere = Endpoint(
         model="openai-api/stand-in/m", base_url="http://127.0.0.1:9/v1", backoff=0.01, attempts=2

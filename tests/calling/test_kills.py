@@ -1,4 +1,4 @@
-"""Each program that asks a model, killed among its calls and while it writes: nothing lost or paid twice."""
+"""Each program that asks a model: killed among its calls and while it writes, and with calls that fail."""
 
 import hashlib
 import json
@@ -288,3 +288,38 @@ def test_kills_change_nothing(stand_in, tmp_path, warm, program):
     run.wait()
     assert outputs(folders["killed"], names) == wanted
     assert len(server.requests) == requests
+
+
+BUDGETED = ["judge.endpoint", "endpoint", "generators.a", "answerers.a"]
+LISTS = ["verdicts", "honest_answers.left_out", "candidates.dropped", "questions.dropped"]
+
+
+@pytest.mark.parametrize(("program", "place", "listed"), zip(PROGRAMS, BUDGETED, LISTS, strict=True))
+def test_the_last_lines_say_what_failed_and_how_to_go_on(stand_in, tmp_path, warm, program, place, listed):
+    prepare, names = PROGRAMS[program]
+
+    def bad(request, n):
+        return Fault.status(400) if draw(request) % 4 == 0 else model(request, n=1)
+
+    server = stand_in(bad)
+    arguments = [one.replace("ADDRESS", server.base_url) for one in [*prepare(tmp_path), "out=run"]]
+    run = warm.start(program, [*arguments, f"{place}.budget.calls=1"], tmp_path)
+    assert run.wait() == 1, run.output.read_text()
+    said = run.output.read_text()
+    assert "the budget of calls=1 is reached" in said
+    assert "the same command goes on from there" in said
+
+    begun = len(server.requests)
+    run = warm.start(program, arguments, tmp_path)
+    assert run.wait() == 0, run.output.read_text()
+    failed = sum(isinstance(asked.reply, Fault) for asked in server.requests[begun:])
+    assert failed > 1
+    line = f"{failed} call(s) failed: see {listed}.jsonl; the same command tries them again"
+    assert line in run.output.read_text()
+    assert "400: no" in (tmp_path / f"{listed}.jsonl").read_text()
+
+    server.answer = model
+    run = warm.start(program, arguments, tmp_path)
+    assert run.wait() == 0, run.output.read_text()
+    assert "call(s) failed" not in run.output.read_text()
+    assert "400: no" not in "".join((tmp_path / f"{name}.jsonl").read_text() for name in names)
