@@ -9,7 +9,7 @@ from align.evaluation.corruption import Condition
 from align.records import UNANSWERABLE
 from align.reporting.corruption_plot import make_corruption
 from align.reporting.curves import corruption_panels, risk_coverage_panel
-from align.reporting.wording import CORRUPTIONS, RATES
+from align.reporting.wording import CATEGORIES, CORRUPTIONS, RATES
 
 _CHARTS = {
     "refusal_rate": "Unanswerable questions declined",
@@ -85,7 +85,7 @@ def _corruption(results: Mapping[str, Any], order: Mapping[str, int]) -> dict[st
         charts = [(label, panels) for label, panels in drawn.items() if panels]
     conditions = _severest({name for result in there.values() for name in result["by_condition"]})
     categories: dict[str, dict[str, dict[str, Any]]] = {}
-    for category in UNANSWERABLE:
+    for category in (c for c in CATEGORIES if c in UNANSWERABLE):
         for name, result in there.items():
             groups = {c: result["by_condition"].get(c, {}) for c in conditions}
             groups = {c: group.get("by_category", {}).get(category) for c, group in groups.items()}
