@@ -6,18 +6,16 @@ stored anew (scaled, compressed again, mirrored, cropped a little) is another fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from align.data.images import ImageFacts, inspect_images, resolve_image
+from align.data.images import ImageFacts, image_digests, inspect_images, resolve_image
 from align.data.near_duplicates import Fingerprint, near_of
 from align.records import DataError, Pair, Problem, Question, SFTRow, iter_jsonl, problems_of, read_records
-from align.run import content_digest
 
 R = TypeVar("R", Pair, SFTRow)
 
@@ -68,18 +66,6 @@ def read_rows(file: str | Path, kind: type[R]) -> tuple[list[R], list[Problem]]:
     if not rows and not problems:
         problems.append(Problem(file=str(file), message="no rows: there is nothing to train on"))
     return rows, problems
-
-
-def image_digests(images: Iterable[str], root: str | Path) -> dict[str, str]:
-    """SHA-256 of the bytes of each image's file, which are not decoded.
-
-    Raises `ValueError` for a path that leaves the root, `FileNotFoundError` for a missing file.
-    """
-    names = sorted(set(images))
-    with ThreadPoolExecutor() as pool:
-        return dict(
-            zip(names, pool.map(lambda n: content_digest(resolve_image(n, root)), names), strict=True)
-        )
 
 
 def set_unreadable_apart(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from align.data.audit import image_digests
-from align.data.images import resolve_image
+from align.data.images import image_digests, resolve_image
 from align.data.ledger import Ledger
 from align.data.split import select_split
 from align.records import DataError, Problem, Question

@@ -17,6 +17,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from align.data.near_duplicates import Fingerprint, fingerprint
+from align.records import DataError, Problem
+from align.run import content_digest
 
 MAX_PIXELS = 89_478_485
 """Pillow's own limit (a quarter of a gigabyte of pixels): above twice this it refuses to open a file, so
@@ -161,3 +163,28 @@ def inspect_images(
             if progress is not None:
                 progress(done, len(names))
     return results
+
+
+def image_digests(images: Iterable[str], data_root: str | Path) -> dict[str, str]:
+    """SHA-256 of each image file's bytes (as `ImageFacts.digest`), by its path relative to `data_root`.
+
+    Each file is read once, however often it is named. Raises `DataError` with every file that cannot be read.
+    """
+    names = sorted(set(images))
+    problems: list[Problem] = []
+
+    def digest(name: str) -> str:
+        try:
+            path = resolve_image(name, data_root)
+            if not path.is_file():
+                raise FileNotFoundError(f"image {name!r} is not there: looked for {path}")
+            return content_digest(path)
+        except (OSError, ValueError) as error:
+            problems.append(Problem(file=str(data_root), field="images", message=str(error)))
+            return ""
+
+    with ThreadPoolExecutor(max_workers=min(32, 2 * (os.cpu_count() or 1))) as pool:
+        digests = dict(zip(names, pool.map(digest, names), strict=True))
+    if problems:
+        raise DataError(sorted(problems, key=str))
+    return digests

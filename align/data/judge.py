@@ -52,15 +52,10 @@ class FromVerdicts:
     counts: dict[str, int]
     _refused: dict[tuple[str, str], bool | None] = field(repr=False)
     _correct: dict[tuple[str, str], bool | None] = field(repr=False)
-    _elsewhere: Say | None = field(default=None, repr=False)
 
     def refused(self, question: Question, text: str) -> bool | None:
-        """Does the response decline to answer? None: the judge failed, or gave no verdict on this text (then
-        what the rules say, if they were asked for)."""
-        key = (question.id, digest_of_text(text))
-        if key in self._refused or self._elsewhere is None:
-            return self._refused.get(key)
-        return self._elsewhere(question, text)
+        """Does the response decline to answer? None: the judge failed, or gave no verdict on this text."""
+        return self._refused.get((question.id, digest_of_text(text)))
 
     def correct(self, question: Question, text: str) -> bool | None:
         """Is the response a right answer? None: it is no answer, or the judge did not say."""
@@ -72,18 +67,16 @@ def from_verdicts(
     responses: Sequence[Response],
     *,
     judge: str | None = None,
-    rules_elsewhere: bool = False,
 ) -> FromVerdicts:
     """Look up what a judge said of responses.
 
     A verdict belongs to a response if question, model and sample are the same, and its text and model digests
-    where the verdict has them: a response that was sampled anew is not taken for the one that was judged.
+    where the verdict has them: a response that was sampled anew is not taken for the one that was judged. A
+    text without a verdict is undecided, and so is one on which the judge failed.
 
     Args:
         verdicts: of one judge, or of several if `judge` names the one that counts.
         responses: those that are built from.
-        rules_elsewhere: a text without a verdict is judged by rules. Otherwise it is undecided, as is always
-            one on which the judge failed.
 
     Raises:
         ValueError: no verdict, several judges and `judge` names none, or `judge` is none of them.
@@ -112,7 +105,7 @@ def from_verdicts(
         counts["contradicted"] += {True, False} <= values
         refusals[key] = _agreed(values)
         corrects[key] = _agreed({verdict.correct for verdict in fitting})
-    return FromVerdicts(name, dict(counts), refusals, corrects, refused if rules_elsewhere else None)
+    return FromVerdicts(name, dict(counts), refusals, corrects)
 
 
 def _of_one_judge(verdicts: Sequence[Verdict], judge: str | None) -> tuple[str, list[Verdict]]:

@@ -25,8 +25,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from align.data.audit import image_digests
-from align.data.images import ImageFacts, inspect_images, resolve_image
+from align.data.images import ImageFacts, image_digests, inspect_images, resolve_image
 from align.data.json_rows import MAX_ROW, iter_rows
 from align.records import (
     Category,

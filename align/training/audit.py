@@ -22,12 +22,11 @@ from align.data.audit import (
     R,
     duplicate_images,
     duplicate_rows,
-    image_digests,
     leaks,
     near_leaks,
     set_unreadable_apart,
 )
-from align.data.images import open_image, resolve_image
+from align.data.images import image_digests, open_image, resolve_image
 from align.models.adapters import count_parameters
 from align.models.families import Family, Part
 from align.records import Pair, Problem

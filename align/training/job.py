@@ -21,6 +21,7 @@ from transformers import TrainerCallback, set_seed
 
 from align.data.audit import read_held_out
 from align.data.audit_report import print_summary
+from align.data.images import image_digests
 from align.judging.matching import matches
 from align.models.adapters import count_parameters, format_parameters
 from align.models.families import family_of
@@ -41,7 +42,7 @@ from align.training.probe import HonestyProbe, probe_settings
 from align.training.probe_questions import find_probe_questions
 from align.training.proving import prove_rows_run
 from align.training.reference import ReferenceCache, fill_reference_cache
-from align.training.reference_keys import image_digests, reference_context, reference_keys
+from align.training.reference_keys import reference_context, reference_keys
 from align.training.resume import held, keep_start, start_or_resume
 from align.training.saving import model_card, save_trained
 from align.training.tracking import finish_tracking, set_up_tracking

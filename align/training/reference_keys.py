@@ -7,10 +7,8 @@ gives another one. Left out is what changes log-probs only by rounding: attentio
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,8 @@ import torch
 import transformers
 from transformers import ProcessorMixin
 
-from align.data.images import resolve_image
 from align.models.loading import LoadedModel, dtype_of
-from align.records import DataError, Pair, Problem
+from align.records import Pair
 from align.run import content_digest
 from align.training.reference import KEY_BYTES
 
@@ -86,38 +83,14 @@ def processor_digest(processor: ProcessorMixin) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def image_digests(images: Iterable[str], data_root: str | Path) -> dict[str, str]:
-    """SHA-256 of each image file's bytes (as `ImageFacts.digest`), by its path relative to `data_root`.
-
-    Each file is read once, however often it is named. Raises `DataError` with every file that cannot be read.
-    """
-    names = sorted(set(images))
-    problems: list[Problem] = []
-
-    def digest(name: str) -> str:
-        try:
-            path = resolve_image(name, data_root)
-            if not path.is_file():
-                raise FileNotFoundError(f"image {name!r} is not there: looked for {path}")
-            return content_digest(path)
-        except (OSError, ValueError) as error:
-            problems.append(Problem(file=str(data_root), field="images", message=str(error)))
-            return ""
-
-    with ThreadPoolExecutor(max_workers=min(32, 2 * (os.cpu_count() or 1))) as pool:
-        digests = dict(zip(names, pool.map(digest, names), strict=True))
-    if problems:
-        raise DataError(sorted(problems, key=str))
-    return digests
-
-
 def reference_keys(
     pairs: Sequence[Pair], digests: Mapping[str, str], context: str, *, corrupted: bool = False
 ) -> list[bytes]:
     """16 bytes for each pair, from its texts, the bytes of its images in their order, and the context.
 
-    `digests` are those of `image_digests`. Ids, kinds and sources do not count, since the model does not see
-    them; with `corrupted` the question's id does, since it says how the row's images are cropped.
+    `digests` are those of `align.data.images.image_digests`. Ids, kinds and sources do not count, since the
+    model does not see them; with `corrupted` the question's id does, since it says how the row's images are
+    cropped.
     Raises `KeyError` for an image without a digest.
     """
     keys = []

@@ -11,7 +11,6 @@ from align.data import audit_report
 from align.data.audit import (
     duplicate_images,
     duplicate_rows,
-    image_digests,
     leaks,
     near_leaks,
     read_held_out,
@@ -19,6 +18,7 @@ from align.data.audit import (
     set_unreadable_apart,
 )
 from align.data.audit_report import duration, print_audit, size
+from align.data.images import image_digests
 from align.records import DataError, Pair, Question, write_records
 
 

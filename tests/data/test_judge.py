@@ -1,4 +1,4 @@
-"""What builders take a response for: by verdicts, and by rules only where they are asked for."""
+"""What builders take a response for, by the verdicts of a judge."""
 
 import pytest
 
@@ -39,22 +39,20 @@ def test_a_text_is_what_its_verdict_says():
     assert (answers.refused(Q, "He lost."), answers.correct(Q, "He lost.")) == (False, False)
 
 
-def test_rules_are_asked_only_where_the_user_asks_for_them():
+def test_a_text_without_a_verdict_is_undecided():
     responses = [response(), response("I can't tell.", sample_index=1), response("Rain.", sample_index=2)]
     verdicts = [verdict(refused=True), verdict("Rain.", None, sample_index=2)]
-    strict = from_verdicts(verdicts, responses)
-    assert strict.refused(Q, "I can't tell.") is None
-    assert strict.counts == {
+    said = from_verdicts(verdicts, responses)
+    assert said.refused(Q, "I can't tell.") is None  # the rules would say that it declines
+    assert said.refused(Q, "He lost.") is True
+    assert said.refused(Q, "Rain.") is None
+    assert said.counts == {
         "with_verdict": 2,
         "without_verdict": 1,
         "failed": 1,
         "stale": 0,
         "contradicted": 0,
     }
-    lenient = from_verdicts(verdicts, responses, rules_elsewhere=True)
-    assert lenient.refused(Q, "I can't tell.") is True
-    assert lenient.refused(Q, "He lost.") is True  # of the judge, not of the rules
-    assert lenient.refused(Q, "Rain.") is None  # the judge failed: that is no place without a verdict
 
 
 @pytest.mark.parametrize(

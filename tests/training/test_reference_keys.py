@@ -12,13 +12,12 @@ import torch
 from peft import get_peft_model
 
 from align import miniworld
-from align.data.images import inspect_image
+from align.data.images import image_digests, inspect_image
 from align.models.adapters import lora_config
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
-from align.records import DataError, Pair
-from align.training import reference_keys as module
-from align.training.reference_keys import image_digests, processor_digest, reference_context, reference_keys
+from align.records import Pair
+from align.training.reference_keys import processor_digest, reference_context, reference_keys
 
 
 @pytest.fixture(scope="module")
@@ -107,30 +106,6 @@ def test_one_changed_byte_of_an_image_gives_another_key(rows_root: Path, tmp_pat
     assert after["b.png"] == before["b.png"]
     one = pair(images=("a.png",))
     assert reference_keys([one], before, "00") != reference_keys([one], after, "00")
-
-
-def test_each_image_file_is_read_once(rows_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    digest = module.content_digest
-
-    def count(path: Path) -> str:
-        read.append(path)
-        return digest(path)
-
-    monkeypatch.setattr(module, "content_digest", count)
-    names = ["images/0.png", "images/1.png"]
-    digests = image_digests([names[row % 2] for row in range(50)], rows_root)
-    assert sorted(digests) == names
-    assert sorted(read) == [rows_root / name for name in names]
-
-
-def test_every_image_that_cannot_be_read_is_reported(rows_root: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        image_digests(["images/0.png", "gone.png", "images", "../out.png"], rows_root)
-    text = str(caught.value)
-    assert text.startswith("3 problem(s)")
-    for said in ("'gone.png' is not there", "'images' is not there", "'../out.png' leaves the data root"):
-        assert said in text
 
 
 # Context: the weights
