@@ -20,6 +20,13 @@ Status = Literal["equal", "within", "different"]
 # What a run takes is another time each run, and what was in a cache then is not in one now.
 _VOLATILE = re.compile(r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per")
 _GRADES = ("state", "correct", "reason", "rationality", "helpfulness", "parsed", "score", "official")
+# Where programs write figures that are not in their records.
+_DOCUMENTS = {
+    "compare": ("comparison.json",),
+    "leaderboard": ("leaderboard.json",),
+    "judge_agreement": ("agreement.json",),
+    "audit": ("audit.json",),
+}
 _KEYS = ("question_id", "sample_id", "condition", "model", "sample_index", "judge", "kind")
 
 
@@ -90,6 +97,11 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
         found.figures += compare_figures(was, now, f"{name}: " if name else "")
         samples = old.with_name("samples.jsonl")
         found.rows.append(compare_rows(name or "samples", samples, new.with_name("samples.jsonl"), examples))
+    for name in _DOCUMENTS.get(recorded.name, ()):
+        was, now = (
+            _load(place / name) if (place / name).is_file() else {} for place in (recorded.folder, folder)
+        )
+        found.figures += compare_figures(was, now)
     record = _load(folder / RECORD)
     if recorded.name != "benchmark":  # its record repeats some figures of results.json
         found.figures += compare_figures(recorded.record.get("results") or {}, record.get("results") or {})
@@ -138,6 +150,8 @@ def _numbers(value: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, tu
         path = f"{name}.{key}" if name else str(key)
         if key == "intervals" or _VOLATILE.search(str(key)):
             continue
+        if isinstance(item, list):
+            item = dict(enumerate(item))
         if isinstance(item, Mapping):
             yield from _numbers(item, path)
         elif key in intervals or (isinstance(item, int | float) and not isinstance(item, bool)):
