@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from align.evaluation.general.base import summarize_general
+from align.evaluation.general.base import Item, summarize_general
 from align.evaluation.general.haloquest import CORRECTS, DECLINES, haloquest
 from align.evaluation.general.judging import judge_scored
 from align.evaluation.general.pope import PopeBenchmark
@@ -46,7 +46,11 @@ def test_rows_of_the_split(task):
         (DOG, "no", "answer", None, 0),
         (PILOT, "I cannot tell who the pilot is.", "abstain", DECLINES, 1),
         (PILOT, "The pilot is Neil Armstrong.", "answer", None, 0),
+        (PILOT, "The name isn't visible, nor is the pilot.", "abstain", CORRECTS, 1),
         (COINS, "There are 24 coins.", "answer", "24", 1),
+        (COINS, "I count 24 of them on the table.", "answer", "24", 1),
+        (COINS, "There are 24 coins in 4 rows, or 20.", "answer", "24", 1),
+        (COINS, "There are 12 coins.", "answer", None, 0),
         (COINS, "twenty", "answer", None, 0),
         (COINS, "It is hard to tell how many there are.", "abstain", DECLINES, 0),
         # The right answer to a visual challenge may sound like a refusal.
@@ -58,6 +62,24 @@ def test_states_without_a_judge(task, place, response, state, parsed, score):
     row = task.benchmark.grade(task.items[place], response)
     assert (row.state, row.parsed, row.score) == (state, parsed, score)
     assert row.official is None
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "response", "right"),
+    [
+        ("How many lines are there?", "There are three white lines", "I see 3 lines on the road.", True),
+        ("How many lines are there?", "There are three white lines", "There are three or four.", False),
+        ("Is the chain silver or gold?", "It is gold", "The chain is a golden one, made of gold.", True),
+        ("Is the chain silver or gold?", "It is gold", "It is silver.", False),
+        ("Is the chain silver or gold?", "It is gold", "Either silver or gold.", False),
+        ("What color is the van?", "The van is red", "red", True),
+        ("What color is the van?", "The van is not red but blue", "red", False),
+        ("What color is the van?", "The van is red", "the van", False),
+    ],
+)
+def test_an_answer_agrees_with_a_groundtruth_in_other_words(task, question, gold, response, right):
+    item = Item("x", None, question, (gold,), part="visual challenge", facts={"question": question})
+    assert task.benchmark.grade(item, response).score == right
 
 
 def test_figures(task):

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from align.evaluation.general.base import Item, summarize_general
+from align.evaluation.general.figures import rates
 from align.evaluation.general.pope import PopeBenchmark, official_answer, pope
 from align.evaluation.general.yes_no import read_yes_no
 from align.records import DataError
@@ -110,6 +112,27 @@ def test_intervals_resample_whole_images():
         assert value(few, name) == value(many, name)
         width = [f[name]["interval"][1] - f[name]["interval"][0] for f in (few, many)]
         assert width[0] > 3 * width[1]
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    """Images of 6 questions, half of them yes; an image is read rightly with a probability of its own."""
+    rng, runs, mean = np.random.default_rng(0), 200, 0.9
+    held = {"accuracy": 0, "f1": 0, "yes_rate": 0}
+    for _ in range(runs):
+        skill = np.repeat(rng.beta(mean * 5, (1 - mean) * 5, size=60), 6)
+        gold = np.tile([1, 0], 180)
+        said = np.where(rng.random(360) < skill, gold, 1 - gold)
+        fractions = {
+            "accuracy": (said == gold, np.ones(360)),
+            "f1": (2 * (said & gold), said + gold),
+            "yes_rate": (said, np.ones(360)),
+        }
+        made = rates([str(i // 6) for i in range(360)], fractions, balanced={"yes_rate"}, resamples=300)
+        for name, truth in (("accuracy", mean), ("f1", mean), ("yes_rate", 0.5)):
+            low, high = made[name]["interval"]
+            held[name] += low <= truth <= high
+    assert all(count >= 0.92 * runs for count in held.values()), held
+    assert held["yes_rate"] / runs < 0.985  # it would be 1, were it not known to be balanced
 
 
 @pytest.mark.parametrize(
