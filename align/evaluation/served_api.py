@@ -151,7 +151,9 @@ class ServedAPI(WrappedAPI):
             self._without_answer += 1
             if self._without_answer >= FAILURES_IN_A_ROW and self._down is None:
                 self._down = f"{self._without_answer} calls in a row had no answer, the last: {trouble}"
-        return EndpointFailed(self._down or str(trouble))
+        why = self._down or str(trouble)
+        hint = " (logprobs=false does without)" if "logprobs" in why else ""
+        return EndpointFailed(why + hint)
 
     async def _turn(self) -> None:
         """Wait until a request may be sent. Raises `EndpointFailed` once none would do better."""

@@ -113,7 +113,8 @@ def _require_listed(endpoint: Endpoint, names: list[str]) -> None:
         raise EndpointFailed(f"{address}: {type(error).__name__}: {error}") from error
     except (ValueError, KeyError, TypeError):
         listed = []  # not every server has a list: the probes tell as well
-    missing = [name for name in names if name not in listed]
+    # SGLang's name of an adapter is BASE:NAME, and its list has the base alone.
+    missing = [name for name in names if name not in listed and name.partition(":")[0] not in listed]
     if listed and missing:
         raise InactiveAdapterError(
             f"the server at {endpoint.base_url} has no model {', '.join(map(repr, missing))}: it lists "

@@ -112,6 +112,9 @@ def test_log_probabilities_are_summed_where_they_were_asked_for(
     samples, _ = run(job, base_url=server.base_url, logprobs=True, revision="2")
     assert response_logprob(samples[0].output)[0] is None
     assert caplog.text.count("gives no log-probabilities") == 1
+    server.answer = lambda request, n: Fault.status(400, says="logprobs is not supported")
+    samples, _ = run(job, base_url=server.base_url, logprobs=True, revision="3")
+    assert "logprobs=false" in samples[0].error.message
 
 
 def test_decoding_reaches_the_server(stand_in: Any, job: Job) -> None:

@@ -23,7 +23,7 @@ def opened(server: Any, cache: Path, **settings: Any) -> dict[str, Any]:
     address = settings.pop("address", server.base_url)
     subject = make_subject(served(address, served=names, backoff=0.01, **settings))
     with subject.open(cache / "c.sqlite") as model:
-        assert str(model) == "openai-api/stand-in/tuned"
+        assert str(model) == f"openai-api/stand-in/{names['adapter']}"
     return subject.describe()
 
 
@@ -80,6 +80,7 @@ def test_a_name_that_the_server_does_not_list_is_refused_before_a_call(stand_in:
     with pytest.raises(InactiveAdapterError, match="nothing to compare"):
         opened(server, tmp_path, served={"adapter": "base"})
     assert not server.requests
+    opened(server, tmp_path, served={"adapter": "base:tuned"})  # as SGLang names it
 
 
 def test_a_server_that_is_down_is_not_called_inactive(stand_in: Any, tmp_path: Path) -> None:
