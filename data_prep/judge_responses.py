@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from align.calling.program import say_failed
 from align.data.report import console, print_summary, progress_bar, say
 from align.judging.consistency import consistency
-from align.judging.files import items_to_judge, write_verdicts
+from align.judging.files import items_to_judge, to_these, write_verdicts
 from align.judging.making import make_judge, models_in
 from align.judging.summary import as_table, summarise
 from align.records import Question, Response, read_records, write_json
@@ -32,9 +32,17 @@ def main(cfg: DictConfig) -> None:
     config, folder, verdicts_file = to_plain(cfg), run_folder(), Path(cfg.verdicts)
     if cfg.passes < 1:
         raise ValueError(f"passes must be 1 or more, not {cfg.passes}")
+    questions, responses = read_records(cfg.questions, Question), read_records(cfg.responses, Response)
+    others = 0
+    if cfg.leave_out_others:
+        given, responses = responses, to_these(responses, questions)
+        others = len(given) - len(responses)
+        say(
+            f"{others} of {len(given)} response(s) are to questions that are not in {cfg.questions}: left out"
+        )
     items = items_to_judge(
-        read_records(cfg.questions, Question),
-        read_records(cfg.responses, Response),
+        questions,
+        responses,
         split=cfg.split,
         model=cfg.model,
         limit=cfg.limit,
@@ -66,6 +74,7 @@ def main(cfg: DictConfig) -> None:
         "judge": judge.name,
         "judge_digest": judge.digest,
         "verdicts": counts,
+        "responses_to_other_questions": others,
         "used": {model.name: model.used for model in models_in(judge)},
         "stopped": next((model.stopped for model in models if model.stopped), None),
     }

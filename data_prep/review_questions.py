@@ -15,6 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from align.data.report import print_summary, say
+from align.judging.files import to_these
 from align.records import Question, Response, Verdict, read_records
 from align.reviewing.access import find_token, known_hosts
 from align.reviewing.app import Site, make_app
@@ -35,10 +36,18 @@ def main(cfg: DictConfig) -> None:
         raise ValueError("mode=responses needs responses=FILE: what is to be judged")
     if cfg.mode == "questions" and cfg.verdicts:
         raise ValueError("verdicts are compared with people in mode=responses only")
+    if cfg.leave_out_others and not cfg.responses:
+        raise ValueError("leave_out_others=true is about responses: give responses=FILE")
     verdict_files = [config["verdicts"]] if isinstance(config["verdicts"], str) else config["verdicts"] or []
 
     questions = read_records(cfg.questions, Question)
     responses = read_records(cfg.responses, Response) if cfg.responses else []
+    if cfg.leave_out_others:
+        given, responses = responses, to_these(responses, questions)
+        others = len(given) - len(responses)
+        say(
+            f"{others} of {len(given)} response(s) are to questions that are not in {cfg.questions}: left out"
+        )
     verdicts = [verdict for file in verdict_files for verdict in read_records(file, Verdict)]
     make_items = question_items if cfg.mode == "questions" else response_items
     items = choose_items(

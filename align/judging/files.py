@@ -8,6 +8,17 @@ from pathlib import Path
 from align.judging.judged import Judge, Judged
 from align.records import DataError, Problem, Question, Response, Verdict, read_records, write_records
 
+OTHERS = (
+    "Give the question file that these responses are of; or, if questions were taken out since, as by a "
+    "review, leave_out_others=true leaves out the responses to them (judge_responses.py, review_questions.py)"
+)
+
+
+def to_these(responses: Sequence[Response], questions: Sequence[Question]) -> list[Response]:
+    """The responses to one of the questions: what is left where questions were taken out, as by a review."""
+    ids = {question.id for question in questions}
+    return [response for response in responses if response.question_id in ids]
+
 
 def items_to_judge(
     questions: Sequence[Question],
@@ -32,7 +43,7 @@ def items_to_judge(
             file="responses",
             field="question_id",
             row_id=r.question_id,
-            message=f"no such question: {r.question_id}. Give the question file that these responses are of",
+            message=f"no such question: {r.question_id}. {OTHERS}",
         )
         for r in responses
         if r.question_id not in by_id

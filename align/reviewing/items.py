@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from align.data.images import resolve_image
+from align.judging.files import OTHERS
 from align.records import DataError, Problem, Question, Response, stable_id
 
 
@@ -158,7 +159,7 @@ def _by_question(
         if response.question_id not in questions:
             message = (
                 f"a response of {response.model} to {response.question_id}, which is no question of the "
-                "question file: give the file that these responses are of"
+                f"question file. {OTHERS}"
             )
             problems.append(Problem(file="responses", row_id=response.question_id, message=message))
         found[response.question_id].append(response)

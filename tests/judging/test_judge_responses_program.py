@@ -160,3 +160,22 @@ def test_a_model_judges_within_a_budget_and_goes_on(folder, stand_in):
     again = run(folder, *local(server, "judge.endpoint.attempts=1"))
     assert read_records(folder / "verdicts.jsonl", Verdict)[:2] == verdicts[:2], again.stdout
     assert len(server.requests) == asked + 4  # only what had failed is asked for again
+
+
+def test_responses_to_questions_that_a_review_took_out(folder):
+    kept = [q for q in read_records(folder / "questions.jsonl", Question) if q.category == "Answerable"]
+    write_records(folder / "questions.reviewed.jsonl", kept)
+    reviewed = f"questions={folder / 'questions.reviewed.jsonl'}"
+    strict = run(folder, reviewed)
+    assert strict.returncode == 1
+    assert "no such question: Context_Dependent-0" in strict.stderr
+    assert "leave_out_others=true leaves out the responses to them" in strict.stderr
+    assert not (folder / "verdicts.jsonl").exists()
+    result = run(folder, reviewed, "leave_out_others=true")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "8 of 16 response(s) are to questions that are not in" in result.stdout
+    verdicts = read_records(folder / "verdicts.jsonl", Verdict)
+    assert {v.question_id for v in verdicts} == {q.id for q in kept}
+    assert len(verdicts) == 8
+    summary = json.loads((folder / "verdicts.summary.json").read_text())
+    assert summary["responses_to_other_questions"] == 8

@@ -304,3 +304,13 @@ def test_the_program_says_what_is_wrong_and_can_export_alone(data):
     assert re.search(r"image 'a.jpg' is no file in .*: is `root` right", result.stdout + result.stderr)
     result = run(f"root={data / 'images'}", "mode=responses", "serve=false")
     assert "needs responses=FILE" in result.stdout + result.stderr
+    rows = read_records(data / "questions.jsonl", Question)
+    write_records(data / "fewer.jsonl", [q for q in rows if q.id != "q3"])
+    fewer = [f"root={data / 'images'}", "mode=responses", f"responses={data / 'responses.jsonl'}"]
+    fewer += [f"questions={data / 'fewer.jsonl'}", "serve=false"]
+    result = run(*fewer)
+    assert result.returncode == 1
+    assert "leave_out_others=true leaves out the responses" in result.stdout + result.stderr
+    result = run(*fewer, "leave_out_others=true")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 of 5 response(s) are to questions that are not in" in result.stdout
