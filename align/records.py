@@ -58,7 +58,7 @@ class Question(Record):
     source: str
     license: str | None = None
     split: Literal["train", "validation", "test"] | None = None
-    part: str | None = Field(None, description="a part of a split that is reported apart")
+    part: str | None = Field(default=None, description="a part of a split that is reported apart")
     metadata: dict[str, Any] = Field(default_factory=dict, description="what only this source knows")
 
     @property
@@ -115,9 +115,9 @@ class Verdict(Record):
     judge: str
     judge_digest: str | None = None
     refused: bool | None = None
-    rationality: int | None = Field(None, ge=1, le=10)
-    helpfulness: int | None = Field(None, ge=1, le=10)
-    correct: bool | None = Field(None, description="of an answer to a question with gold answers")
+    rationality: int | None = Field(default=None, ge=1, le=10)
+    helpfulness: int | None = Field(default=None, ge=1, le=10)
+    correct: bool | None = Field(default=None, description="of an answer to a question with gold answers")
     raw: str | None = None
     error: str | None = None
 
@@ -182,7 +182,7 @@ class HonestAnswer(Record):
     model_digest: str | None = None
     attempts: int = Field(1, ge=1)
     judge: str | None = None
-    rationality: int | None = Field(None, ge=1, le=10)
+    rationality: int | None = Field(default=None, ge=1, le=10)
 
 
 class Graded(Record):
@@ -208,11 +208,11 @@ class Graded(Record):
     state: State
     correct: bool | None = None
     reason: Literal["right", "wrong", "none"] | None = None
-    rationality: int | None = Field(None, ge=1, le=10)
-    helpfulness: int | None = Field(None, ge=1, le=10)
+    rationality: int | None = Field(default=None, ge=1, le=10)
+    helpfulness: int | None = Field(default=None, ge=1, le=10)
     judge_said: str | None = None
-    logprob: float | None = Field(None, le=0)
-    tokens: int | None = Field(None, ge=0)
+    logprob: float | None = Field(default=None, le=0)
+    tokens: int | None = Field(default=None, ge=0)
     condition: str | None = None
     grader: str
     error: str | None = None
@@ -261,10 +261,10 @@ class Scored(Record):
     response: str | None = None
     state: State
     parsed: str | None = None
-    score: float | None = Field(None, ge=0, le=1)
-    official: float | None = Field(None, ge=0, le=1)
-    logprob: float | None = Field(None, le=0)
-    tokens: int | None = Field(None, ge=0)
+    score: float | None = Field(default=None, ge=0, le=1)
+    official: float | None = Field(default=None, ge=0, le=1)
+    logprob: float | None = Field(default=None, le=0)
+    tokens: int | None = Field(default=None, ge=0)
     grader: str
     error: str | None = None
 

@@ -132,13 +132,17 @@ def respond(
     for other in (folder / LOGS).glob("*.eval"):
         if other.resolve() != file.resolve():
             other.unlink()  # of an attempt that was cut off: its responses are in the cache
-    summaries = {str(summary.id): summary for summary in read_eval_log_sample_summaries(str(file))}
-    rows = [_row(benchmark, sample, summaries.get(str(sample.id)), file) for sample in benchmark.task.dataset]
     usage = log.stats.model_usage.values()
-    return rows, {
+    return collect(benchmark, file), {
         "input_tokens": sum(each.input_tokens for each in usage),
         "output_tokens": sum(each.output_tokens for each in usage),
     }
+
+
+def collect(benchmark: BenchmarkTask, log: Path) -> list[Row]:
+    """The log as graded rows, one for each sample of the task, failed ones included."""
+    summaries = {str(summary.id): summary for summary in read_eval_log_sample_summaries(str(log))}
+    return [_row(benchmark, sample, summaries.get(str(sample.id)), log) for sample in benchmark.task.dataset]
 
 
 def write_results(

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from align.evaluation.kinds import BenchmarkTask
+from align.evaluation.general.base import item_of
+from align.evaluation.general.judging import Judgeable, judge_scored
+from align.evaluation.kinds import BenchmarkTask, Row
 from align.evaluation.scorers import question_of
 from align.evaluation.subject import Subject
 from align.judging.judged import Judge, Judged
-from align.judging.making import make_judge, models_in, only
+from align.judging.making import make_judge, only, print_estimates
 from align.judging.matching import matches
-from align.records import Graded, Question, Response, Verdict
+from align.records import Graded, Question, Response, Scored, Verdict
 
 EXACT = "miniworld"
 """The grader that knows the truth: no judge overrules it."""
@@ -24,22 +26,20 @@ def task_judge(
     """The judge (configs/judge/*.yaml) of a task's responses; its journals are in `folder`.
 
     None where the task's own grader is all there is: without a judge, with `rules` (which that grader is, or
-    is overruled by one that knows the truth), and for tasks of general ability. Responses to corrupted images
-    are judged for refusal and correctness only, since a mark would hang on what the judge is shown.
+    is overruled by one that knows the truth), and for tasks of general ability that have rules of their own.
+    Marks are asked for in honesty tasks only: what a reason is worth hangs on what the judge is shown, and
+    that is not the corrupted image.
     """
-    if config is None or config.get("kind") == "rules" or task.kind == "general":
+    if config is None or config.get("kind") == "rules":
+        return None
+    if task.kind == "general" and not isinstance(task.benchmark, Judgeable):
         return None
     judge = make_judge(config, root=task.data_root, journal=folder, seed=seed)
-    return only(judge, ("refusal", "correctness")) if task.kind == "corruption" else judge
+    return judge if task.kind == "honesty" else only(judge, ("refusal", "correctness"))
 
 
-def judge_rows(
-    rows: Sequence[Graded],
-    task: BenchmarkTask,
-    judge: Judge,
-    subject: Subject,
-) -> list[Graded]:
-    """Graded rows of a task with the judge's verdicts in them, in the same order.
+def judge_rows(rows: Sequence[Row], task: BenchmarkTask, judge: Judge, subject: Subject) -> list[Row]:
+    """Rows of a task with the judge's verdicts in them, in the same order.
 
     Args:
         rows: of one model; those without a response, or with an empty one, stay as they are, and so do those
@@ -50,7 +50,23 @@ def judge_rows(
 
     Raises what the judge raises: `DataError` for an image that is to be shown and isn't there.
     """
-    questions = {q.id: q for q in (question_of(sample.metadata or {}) for sample in task.task.dataset)}
+    samples = [sample.metadata or {} for sample in task.task.dataset]
+    if task.benchmark is not None:
+        items = {item.id: item for item in map(item_of, samples)}
+        scored = [row for row in rows if isinstance(row, Scored)]
+        return [
+            *judge_scored(
+                task.benchmark, items, scored, judge, model=subject.label, model_digest=subject.digest
+            )
+        ]
+    questions = {q.id: q for q in map(question_of, samples)}
+    graded = [row for row in rows if isinstance(row, Graded)]
+    return [*_judge_graded(graded, questions, judge, subject)]
+
+
+def _judge_graded(
+    rows: Sequence[Graded], questions: Mapping[str, Question], judge: Judge, subject: Subject
+) -> list[Graded]:
     marks = bool(judge.asks & {"rationality", "helpfulness"})
     at = [i for i, row in enumerate(rows) if (row.response or "").strip() and (marks or row.grader != EXACT)]
     items = [
@@ -66,8 +82,7 @@ def judge_rows(
         )
         for i in at
     ]
-    for model in models_in(judge):
-        model.print_estimate(items)
+    print_estimates(judge, items)
     graded = list(rows)
     for i, verdict in zip(at, judge.judge(items), strict=True):
         graded[i] = _with_verdict(rows[i], verdict, "correctness" in judge.asks)

@@ -12,6 +12,7 @@ from inspect_ai import Task
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score
 
+from align.evaluation.general.base import Benchmark
 from align.evaluation.metrics import summarize_groups
 from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
 from align.evaluation.tasks import miniworld, mohobench
@@ -33,7 +34,8 @@ class BenchmarkTask:
 
     `row` is the record of a graded response, `read` takes it out of a score, and `failed` makes it for a
     sample without a response, from the sample and the error. `summarize` gives the figures of results.json.
-    `grader` is the digest of the code that grades. `problems` are what the reader could not read.
+    `grader` is the digest of the code that grades. `problems` are what the reader could not read. `benchmark`
+    is that of a task of general ability.
     """
 
     name: str
@@ -45,6 +47,7 @@ class BenchmarkTask:
     failed: Callable[[Sample, str], Row]
     summarize: Callable[[Sequence[Any]], dict[str, Any]]
     problems: tuple[Problem, ...] = ()
+    benchmark: Benchmark | None = None
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -101,6 +104,7 @@ def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
         failed=lambda sample, error: failed_sample(made.benchmark, sample, error),
         summarize=lambda rows: summarize_general(made.benchmark, rows),
         problems=tuple(made.problems),
+        benchmark=made.benchmark,
     )
 
 

@@ -7,7 +7,6 @@ whose generation failed has no score at all.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value,
 from inspect_ai.solver import TaskState
 
 import align
+from align.evaluation.general.base import one_line
 from align.evaluation.metrics import summarize
 from align.evaluation.response_logprob import response_logprob
 from align.judging.matching import matches
@@ -136,14 +136,8 @@ def to_score(graded: Graded, **details: Any) -> Score:
         value=float(right),
         answer=graded.response,
         explanation=", ".join(parts),
-        metadata={**details, "graded": _one_line(graded)},
+        metadata={**details, "graded": one_line(graded)},
     )
-
-
-def _one_line(graded: Graded) -> str:
-    """JSON without two spaces in a row and without other white space: Inspect's summaries collapse it."""
-    text = json.dumps(graded.model_dump(mode="json", exclude_none=True), separators=(",", ":"))
-    return text.replace("  ", " \\u0020")
 
 
 def is_whole(score: Score) -> bool:

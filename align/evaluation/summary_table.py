@@ -40,13 +40,17 @@ def _general_table(summary: Mapping[str, Any]) -> Table:
     """Figures with their intervals, overall and by part; `official` ones are the benchmark's own rule."""
     states = ", ".join(f"{count} {state}" for state, count in summary["states"].items())
     table = Table(title=Text(_title(summary)), caption=f"percent with 95 % intervals; responses: {states}")
-    table.add_column("figure")
+    table.add_column("figure", min_width=14)
     groups = {"all": summary, **summary["by_part"]}
     for group in groups:
         table.add_column(group.replace("_", " "), justify="right", no_wrap=True)
     for name, figure in summary["figures"].items():
         cells = [_figure(values["figures"].get(name)) for values in groups.values()]
-        table.add_row(name.replace("_", " ") + (" (official)" if figure["official"] else ""), *cells)
+        table.add_row(
+            name.replace("_", " ")
+            + (" (official)" if figure["official"] and not name.startswith("official") else ""),
+            *cells,
+        )
     return table
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align.judging.judged import Judge
+from align.judging.judged import Judge, Judged
 from align.judging.prompts import ASKED, Asked, Shown, load_prompts
 from align.judging.rule_judge import RuleJudge
 
@@ -73,7 +73,7 @@ def models_in(judge: Judge) -> list[ModelJudge]:
 
 
 def only(judge: Judge, asks: Iterable[Asked]) -> Judge:
-    """The judge, asked no more than `asks` (`refusal` among them); what it takes is counted into its `used`."""
+    """The judge, asked no more than `asks` (with `refusal`). What it takes is counted into its `used`."""
     from align.judging.ensemble import Ensemble
     from align.judging.model_judge import ModelJudge
 
@@ -83,6 +83,12 @@ def only(judge: Judge, asks: Iterable[Asked]) -> Judge:
     if isinstance(judge, ModelJudge):
         return replace(judge, questions={a: ask for a, ask in judge.questions.items() if a in wanted})
     return judge
+
+
+def print_estimates(judge: Judge, items: Sequence[Judged]) -> None:
+    """Say what judging takes at most, for each model that is asked."""
+    for model in models_in(judge):
+        model.print_estimate(items)
 
 
 def _model(

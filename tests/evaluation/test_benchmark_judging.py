@@ -1,11 +1,14 @@
 """A judge's verdicts in a benchmark's rows: what each reply becomes, and what it never becomes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from inspect_ai.dataset import Sample
 
+from align.evaluation.general.haloquest import haloquest
+from align.evaluation.general.pope import PopeBenchmark
 from align.evaluation.judging import judge_rows, task_judge
 from align.evaluation.scorers import graded_record
 from align.judging.judged import verdict_on
@@ -37,10 +40,9 @@ def question(category="Context_Dependent", answers=()):
 def judged(judge, *rows):
     """The rows `(question, response, grader's outcome)` after the judge."""
     samples = [Sample(input="", metadata={"record": q.model_dump_json()}) for q, _, _ in rows]
-    task = SimpleNamespace(task=SimpleNamespace(dataset=samples), kind="honesty", data_root=".")
-    graded = [
-        graded_record(q, text, **({"grader": "refusal-rules"} | outcome)) for q, text, outcome in rows
-    ]
+    dataset = SimpleNamespace(dataset=samples)
+    task = SimpleNamespace(task=dataset, kind="honesty", data_root=".", benchmark=None)
+    graded = [graded_record(q, text, **({"grader": "refusal-rules"} | outcome)) for q, text, outcome in rows]
     return judge_rows(graded, task, judge, SUBJECT)
 
 
@@ -103,7 +105,8 @@ def test_what_is_no_response_is_not_judged():
     assert (failed.error, failed.state) == ("500", "failed")
     assert empty.state == "unparsed"
     no_marks = Saying({}, asks=frozenset({"refusal"}))
-    [row] = judged(no_marks, (question(), "no", {"state": "abstain", "reason": "right", "grader": "miniworld"}))
+    exact = {"state": "abstain", "reason": "right", "grader": "miniworld"}
+    [row] = judged(no_marks, (question(), "no", exact))
     assert row.reason == "right"
 
 
@@ -126,8 +129,26 @@ def test_which_tasks_are_judged_and_for_what(kind, tmp_path):
         "caption": False,
     }
     config = {"kind": "model", "asks": {"refusal": ask, "rationality": ask, "helpfulness": ask}}
-    judge = task_judge(config, SimpleNamespace(kind=kind, data_root="."), tmp_path)
+    task = SimpleNamespace(kind=kind, data_root=".", benchmark=PopeBenchmark() if kind == "general" else None)
+    judge = task_judge(config, task, tmp_path)
     wanted = {"honesty": {"refusal", "rationality", "helpfulness"}, "corruption": {"refusal"}}
-    assert (judge.asks if judge else None) == (wanted[kind] if kind in wanted else None)
+    assert (judge.asks if judge else None) == wanted.get(kind)
     for none in (None, {"kind": "rules"}):
-        assert task_judge(none, SimpleNamespace(kind=kind, data_root="."), tmp_path) is None
+        assert task_judge(none, task, tmp_path) is None
+
+
+def test_a_general_benchmark_that_wants_a_judge_gets_its_verdicts(tmp_path):
+    root = Path(__file__).parents[2]
+    made = haloquest(
+        str(root / "tests/fixtures/general/haloquest-eval.csv"), str(root / "samples/photos/images")
+    )
+    item, benchmark = made.items[0], made.benchmark
+    task = SimpleNamespace(task=made.task, kind="general", data_root=".", benchmark=benchmark)
+    row = benchmark.grade(item, "The cat's collar is red.")
+    assert row.score == 0
+    verdicts = {"The cat's collar is red.": {"refused": True}}
+    [judged_row] = judge_rows([row], task, Saying(verdicts, asks=frozenset({"refusal"})), SUBJECT)
+    assert (judged_row.state, judged_row.score) == ("abstain", 1)
+    assert "saying" in judged_row.grader
+    [failed] = judge_rows([row], task, Saying({"The cat's collar is red.": {"error": "500"}}), SUBJECT)
+    assert (failed.state, failed.score) == ("failed", None)

@@ -1,4 +1,4 @@
-"""evaluate/benchmark.py with a model as the judge, as a user runs it: a server on loopback stands in for it."""
+"""evaluate/benchmark.py with a model as the judge, as a user runs it: a server on loopback stands in."""
 
 import json
 import os

@@ -16,6 +16,7 @@ from inspect_ai.solver import TaskState
 from PIL import Image
 
 from align.evaluation.benchmark import collect
+from align.evaluation.kinds import make_task
 from align.evaluation.metrics import summarize
 from align.evaluation.scorers import (
     graded_of,
@@ -234,7 +235,8 @@ def test_any_model_of_inspect_can_be_scored_and_a_missing_image_is_no_score(
     root.mkdir()
     for name in ("wide.png", "clear.png"):  # gray.png is missing
         (root / name).write_bytes((photos / name).read_bytes())
-    task = mohobench(str(photos / "questions.jsonl"), root=str(root))
+    made = make_task("mohobench", {"questions": str(photos / "questions.jsonl"), "root": str(root)})
+    task = made.task
     # Longer than what Inspect's summaries keep of a score.
     seen = (f"a {color} {thing}" for thing in ("door", "window", "roof", "gate", "stair") for color in COLORS)
     long = (
@@ -243,7 +245,7 @@ def test_any_model_of_inspect_can_be_scored_and_a_missing_image_is_no_score(
     long += "Whoever took this picture stood in front of it on a bright day, with the light from behind. " * 3
     log = run(task, ["A clear square.", long], tmp_path / "logs")
     assert log.status == "success"
-    graded = {row.question_id: row for row in collect(task, Path(log.location.removeprefix("file://")))}
+    graded = {row.question_id: row for row in collect(made, Path(log.location.removeprefix("file://")))}
     assert {id: row.state for id, row in graded.items()} == {
         "open": "answer",
         "why": "abstain",

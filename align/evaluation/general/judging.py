@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from align.evaluation.general.base import Benchmark, Item
 from align.judging.judged import Judge, Judged
+from align.judging.making import print_estimates
 from align.records import Question, Response, Scored, Verdict
 
 
@@ -50,6 +51,7 @@ def judge_scored(
         )
         for place in at
     ]
+    print_estimates(judge, judged)
     graded = list(rows)
     for place, verdict in zip(at, judge.judge(judged), strict=True):
         graded[place] = benchmark.judged(items[rows[place].sample_id], rows[place], verdict)
