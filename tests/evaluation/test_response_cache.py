@@ -59,6 +59,7 @@ def wait_for(condition: Any, seconds: float = 60.0) -> None:
 # --- Kills -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program
 def test_a_served_benchmark_killed_ten_times_asks_no_finished_question_again(
     stand_in: Any, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_served_benchmark_killed_ten_times_asks_no_finished_question_again(
     assert len(server.requests) <= len(QUESTIONS) + 10 * 4
 
 
+@pytest.mark.program
 def test_a_local_benchmark_killed_again_and_again_generates_no_finished_row_again(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     job = Job(local(), tmp_path / "c.sqlite", tmp_path / "logs", QUESTIONS, inline(png()), asked)

@@ -102,3 +102,11 @@ def test_parts_that_vllm_ignores_are_refused_unless_it_was_told(stand_in: Any, t
     words = adapter(tmp_path / "words", "language_model")
     assert set(adapted_parts(words)) == {"language_model"}
     opened(server, tmp_path, served={"folder": words})
+
+
+def test_inspect_s_own_name_of_an_adapter_on_vllm_is_checked_too(stand_in: Any, tmp_path: Path) -> None:
+    server = stand_in(lambda request, n: f"{request['model']} says so", models=("some-base", "tuned"))
+    subject = make_subject(served(server.base_url, model="vllm/some-base:tuned"))
+    with subject.open(tmp_path / "c.sqlite"):
+        pass
+    assert [request["model"] for request in server.bodies[-4:]] == ["tuned"] * 2 + ["some-base"] * 2
