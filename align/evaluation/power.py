@@ -37,6 +37,10 @@ DIFFERENCES = (0.01, 0.02, 0.03, 0.05, 0.1)
 class Design:
     """What decides the power of a paired comparison.
 
+    `discordance` is that of the difference in question. Where `churn` is given, the share of questions that are
+    won and lost alike (twice the smaller of the two), a difference d has the discordance churn + d in its
+    place: of two models that differ by 98 points nearly all questions are discordant, and yet a difference of
+    1 point between such models would not have to be found among that many.
     `per_image`: the questions that a question shares its image with, itself included, on average over
     questions (sum of squares by sum of the images' numbers of questions). `correlation` is 0 at least.
     """
@@ -44,13 +48,25 @@ class Design:
     discordance: float
     correlation: float = 0.0
     per_image: float = 1.0
+    churn: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("discordance", self.discordance), ("correlation", self.correlation)):
+        shares = {
+            "discordance": self.discordance,
+            "correlation": self.correlation,
+            "churn": self.churn or 0.0,
+        }
+        for name, value in shares.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}: it must be in 0-1")
         if self.per_image < 1:
             raise ValueError(f"per_image is {self.per_image}: an image has one question at least")
+
+    def discordance_at(self, difference: float) -> float:
+        """The discordance where the models differ by so much; never less than the difference."""
+        if self.churn is None:
+            return max(self.discordance, difference)
+        return min(1.0, self.churn + difference)
 
     @property
     def effect(self) -> float:
@@ -79,7 +95,7 @@ def smallest_difference(
 
 
 def _needed(difference: float, design: Design, power: float, alpha: float) -> float:
-    discordance = max(design.discordance, difference)
+    discordance = design.discordance_at(difference)
     z = norm.ppf(1 - alpha / 2) * math.sqrt(discordance)
     z += norm.ppf(power) * math.sqrt(discordance - difference**2)
     k = z * math.sqrt(design.effect)
@@ -105,7 +121,8 @@ def measured_design(sums: Array) -> Design:
         mean_within, mean_between = within / (n - images), between / (images - 1)
         m0 = (n - per_image) / (images - 1)
         correlation = (mean_between - mean_within) / (mean_between + (m0 - 1) * mean_within)
-    return Design(discordant / n, min(1.0, max(0.0, correlation)), per_image)
+    churn = 2 * float(sums[:, 3:].sum(axis=0).min()) / n
+    return Design(discordant / n, min(1.0, max(0.0, correlation)), per_image, churn)
 
 
 def power_table(
@@ -124,7 +141,7 @@ def power_table(
     `questions` and, with as many questions an image as here, the `images`. None where no question was scored
     for both.
 
-    A plan for further runs of models that differ about as these two do. It says nothing on whether these two
+    A plan for further runs of models of which one gets what the other doesn't as often as here (`churn`). It says nothing on whether these two
     differ: that is the interval of their difference.
     """
     pairing = Pairing(base, tuned)
@@ -141,6 +158,7 @@ def power_table(
             "n": n,
             "clusters": images,
             "discordance": design.discordance,
+            "churn": design.churn,
             "correlation": design.correlation,
             "per_image": design.per_image,
             "design_effect": design.effect,

@@ -57,6 +57,11 @@ def test_measured_design_by_hand():
     alike = power.measured_design(sums(np.array([[1, 1], [-1, -1], [0, 0]])))
     assert (alike.discordance, alike.correlation, alike.per_image) == (4 / 6, 1, 2)
     assert alike.effect == 2
+    assert (alike.churn, alike.discordance_at(0.1)) == (4 / 6, pytest.approx(4 / 6 + 0.1))
+    # All discordant, and all one way: a small difference between such models is seen with few questions.
+    apart = power.measured_design(sums(np.ones((1200, 1))))
+    assert (apart.discordance, apart.churn) == (1, 0)
+    assert smallest_difference(1200, apart) < 0.02 < smallest_difference(1200, Design(1.0))
     # Between images nothing differs: less than chance, taken as none.
     assert power.measured_design(sums(np.array([[1, -1], [1, -1], [0, 0]]))).correlation == 0
     single = power.measured_design(sums(np.array([[1], [-1], [0]])))
@@ -107,7 +112,8 @@ def test_table():
     table = power.power_table(base, tuned, [0.05, 0.1])
     refusal = table["refusal_rate"]
     assert (refusal["n"], refusal["clusters"], refusal["discordance"]) == (200, 100, 0.1)
-    design = Design(refusal["discordance"], refusal["correlation"], refusal["per_image"])
+    assert refusal["churn"] == 0
+    design = Design(refusal["discordance"], refusal["correlation"], refusal["per_image"], refusal["churn"])
     assert refusal["design_effect"] == design.effect
     assert refusal["smallest_difference"] == smallest_difference(200, design)
     first = refusal["needed"][0]
