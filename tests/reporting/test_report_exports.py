@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import re
+import time
 
 import pytest
 from full_folders import write_full_run
@@ -131,10 +132,22 @@ def records_of(log):
             parts = []
 
 
+def finished_records(log):
+    """All records of a run that was finished: W&B writes the last ones a moment after it said so."""
+    from wandb.proto import wandb_internal_pb2
+
+    end = time.monotonic() + 60
+    while True:
+        records = [wandb_internal_pb2.Record.FromString(data) for data in records_of(log.read_bytes())]
+        if records and records[-1].WhichOneof("record_type") == "exit":
+            return records
+        assert time.monotonic() < end, "the run has no end"
+        time.sleep(0.05)
+
+
 def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatch):
     pytest.importorskip("wandb")
     from PIL import Image
-    from wandb.proto import wandb_internal_pb2
 
     places = {"DATA_DIR": tmp_path / "staged", "CACHE_DIR": tmp_path / "cache", "DIR": tmp_path}
     for name, value in {"MODE": "offline", **places}.items():
@@ -156,9 +169,7 @@ def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatc
 
     [log] = tmp_path.glob("wandb/offline-run-*/*.wandb")
     summary, logged = {}, {}
-    for data in records_of(log.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
+    for record in finished_records(log):
         for item in record.summary.update:
             summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
         for item in record.history.item:

@@ -13,11 +13,13 @@ from rich.console import Console
 from align.evaluation.repeats import summarize_repeats
 from align.records import DataError, Scored, read_records
 from align.reporting.comparison import compare_runs
+from align.reporting.findings import findings
 from align.reporting.general_comparison import paired_score_test
 from align.reporting.page import render_page
 from align.reporting.page_sections import sections
 from align.reporting.runs import concerns, inputs_of, load_runs
 from align.reporting.terminal import comparison_tables
+from align.reporting.wording import points
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +204,23 @@ def test_the_page_shows_every_task(shown):
     assert f"{100 * smallest:.1f} points in “declines”" in text
     assert "1.7% failed" in text
     assert html.count('<figure class="panel chart">') == 3 * 3 + 1
+
+
+def test_the_benchmark_that_lost_most_is_a_finding(shown):
+    comparison, _ = shown
+    test = comparison["general"]["pope"]["tests"]["dpo"]
+    [found] = [finding for finding in findings(comparison) if "pope" in finding.title]
+    assert found.title == f"General ability: pope changed by {points(test['difference'])} points"
+    assert found.mark == "bad"
+    better = {**test, "difference": 0.2}
+    worse = {**test, "difference": -0.02}
+    general = {
+        name: {**comparison["general"]["pope"], "tests": {"dpo": t}}
+        for name, t in (("a", better), ("b", worse))
+    }
+    [found] = [f for f in findings({**comparison, "general": general}) if "General" in f.title]
+    assert found.title == "General ability: b changed by −2.0 points, the most of 2 benchmarks"
+    assert found.mark == "watch"
 
 
 def test_curves_lie_where_their_figures_are(shown):
