@@ -37,10 +37,10 @@ DIFFERENCES = (0.01, 0.02, 0.03, 0.05, 0.1)
 class Design:
     """What decides the power of a paired comparison.
 
-    `discordance` is that of the difference in question. Where `churn` is given, the share of questions that are
-    won and lost alike (twice the smaller of the two), a difference d has the discordance churn + d in its
-    place: of two models that differ by 98 points nearly all questions are discordant, and yet a difference of
-    1 point between such models would not have to be found among that many.
+    `discordance` is that of the difference in question. Where `churn` is given, the share of questions that
+    are won and lost alike (twice the smaller of the two), a difference d has the discordance churn + d in
+    its place: of two models that differ by 98 points nearly all questions are discordant, and yet a
+    difference of 1 point would not have to be found among that many.
     `per_image`: the questions that a question shares its image with, itself included, on average over
     questions (sum of squares by sum of the images' numbers of questions). `correlation` is 0 at least.
     """
@@ -141,8 +141,8 @@ def power_table(
     `questions` and, with as many questions an image as here, the `images`. None where no question was scored
     for both.
 
-    A plan for further runs of models of which one gets what the other doesn't as often as here (`churn`). It says nothing on whether these two
-    differ: that is the interval of their difference.
+    A plan for further runs of models of which one wins and loses questions alike as often as here (`churn`).
+    It says nothing on whether these two differ: that is the interval of their difference.
     """
     pairing = Pairing(base, tuned)
     table: dict[str, dict[str, Any] | None] = {}
