@@ -74,7 +74,7 @@ def open_model(endpoint: Endpoint) -> Model:
         # Inspect writes its messages for a console: [bold]...[/bold]
         why = re.sub(r"\[/?(bold|blue|red|italic)\]", "", str(error)).strip()
         raise EndpointError(f"endpoint.model={endpoint.model}: {why}") from error
-    if not _without_hidden_retries(model) and endpoint.budget.bounded:
+    if not without_hidden_retries(model) and endpoint.budget.bounded:
         raise EndpointError(
             f"Inspect's provider {endpoint.provider!r} may try again out of sight of the budget. Ask the "
             "model at an OpenAI-compatible address (endpoint=openai_compatible), or leave the budget out"
@@ -82,7 +82,7 @@ def open_model(endpoint: Endpoint) -> Model:
     return model
 
 
-def _without_hidden_retries(model: Model) -> bool:
+def without_hidden_retries(model: Model) -> bool:
     client = getattr(model.api, "client", None)
     if isinstance(getattr(client, "max_retries", None), int):
         client.max_retries = 0  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def _without_hidden_retries(model: Model) -> bool:
 async def ask(model: Model, call: Call, endpoint: Endpoint, decoding: Decoding, seed: int | None) -> Reply:
     """Send one request. Raises `Trouble`."""
     # Again before each request: a provider that starts its own server makes its client with the first.
-    _without_hidden_retries(model)
+    without_hidden_retries(model)
     try:
         messages = _messages(call)
     except OSError as error:
@@ -107,7 +107,7 @@ async def ask(model: Model, call: Call, endpoint: Endpoint, decoding: Decoding, 
     except (
         Exception
     ) as error:  # whatever a provider raises: it is told apart below, and goes into the journal
-        raise _trouble(model, error) from error
+        raise trouble_of(model, error) from error
     if output.error is not None:
         raise Trouble(_shown(model, output.error), "again", billed=True)
     if not output.choices:
@@ -158,7 +158,7 @@ def _config(call: Call, endpoint: Endpoint, decoding: Decoding, seed: int | None
     )
 
 
-def _trouble(model: Model, error: Exception) -> Trouble:
+def trouble_of(model: Model, error: Exception) -> Trouble:
     from inspect_ai.model import RetryDecision
     from inspect_ai.model._model import ModelGenerateError  # not among what it exports
     from tenacity import RetryError

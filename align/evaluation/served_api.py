@@ -18,7 +18,7 @@ from aiolimiter import AsyncLimiter
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelCall, ModelOutput
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from align.calling.asking import Trouble, _trouble, _without_hidden_retries
+from align.calling.asking import Trouble, trouble_of, without_hidden_retries
 from align.calling.digests import request_seed
 from align.calling.endpoint import Endpoint, EndpointError
 from align.calling.engine import FAILURES_IN_A_ROW, LONGEST_BACKOFF, LONGEST_WAIT
@@ -111,18 +111,18 @@ class ServedAPI(WrappedAPI):
         config: GenerateConfig,
     ) -> Result:
         # Before each request: a provider that starts its own server makes its client with the first.
-        _without_hidden_retries(self._model)
+        without_hidden_retries(self._model)
         self.requests += 1
         try:
             async with asyncio.timeout(self.endpoint.timeout):
                 result = await self.inner.generate(input, tools, tool_choice, config)
         except TimeoutError as error:
             raise Trouble(f"no answer within {self.endpoint.timeout:g} s", "again", billed=True) from error
-        except Exception as error:  # whatever a provider raises: `_trouble` tells it apart
-            raise _trouble(self._model, error) from error
+        except Exception as error:  # whatever a provider raises: `trouble_of` tells it apart
+            raise trouble_of(self._model, error) from error
         output = result[0] if isinstance(result, tuple) else result
         if isinstance(output, Exception):
-            raise _trouble(self._model, output) from output
+            raise trouble_of(self._model, output) from output
         why = no_response(output)
         if why is not None:
             then = "never" if output.choices and output.stop_reason == "model_length" else "again"
