@@ -78,6 +78,7 @@ export class Outbox {
     this.sending ??= this.run().finally(() => {
       this.sending = null;
       this.changed(this);
+      if (!this.trouble && this.pending().length) this.flush(); // it came while the last run was ending
     });
     return this.sending;
   }
@@ -120,6 +121,7 @@ export class Outbox {
           this.durable = false;
         }
         this.remove(names[0]);
+        this.trouble = null;
         this.refused(event, why);
       } else {
         return this.later(body.error ?? (reply.status === 401 ? "the token is no longer good" : `status ${reply.status}`));
