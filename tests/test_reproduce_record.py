@@ -242,6 +242,22 @@ def test_an_adapter_is_compared_by_its_digest_and_written_rows_by_content(tmp_pa
     assert found.files == {"adapter": False, "model": True}
     assert [(f.name, f.status) for f in found.figures] == [("loss", "different")]
 
+    # The README of an adapter tells what its training took: that is no difference.
+    for folder, memory in ((old, "5.0"), (new, "6.0")):
+        (folder / "adapter").mkdir()
+        (folder / "adapter" / "README.md").write_text(memory)
+        (folder / "adapter" / "adapter_model.safetensors").write_text("w")
+    made = {"path": str(old / "adapter"), "sha256": content_digest(old / "adapter")}
+    training = written(old, program="recipes/dpo.py", config=config, inputs={"adapter": made})
+    again["inputs"]["adapter"] = {
+        "path": str(new / "adapter"),
+        "sha256": content_digest(new / "adapter"),
+    }
+    (new / "run.json").write_text(json.dumps(again))
+    assert compare_results(training, new).files == {"adapter": True}
+    (new / "adapter" / "adapter_model.safetensors").write_text("v")
+    assert compare_results(training, new).files == {"adapter": False}
+
     rows = write_rows(tmp_path / "b" / "data" / "pairs.jsonl", {"question_id": "q", "chosen": "a"})
     digests = {"pairs": {"path": "data/pairs.jsonl", "sha256": content_digest(rows)}}
     building = written(tmp_path / "b", inputs=digests)
