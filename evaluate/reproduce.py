@@ -54,7 +54,7 @@ def main(cfg: DictConfig) -> None:
     if inputs.differ and not cfg.allow_changed:
         raise SystemExit("the inputs are not those of the record: allow_changed=true runs it all the same")
 
-    write_config(new, recorded.name, settings)
+    write_config(new, recorded, settings)
     say(f"running, in {recorded.cwd}: {shlex.join(command)}")
     ended = subprocess.run(command, cwd=recorded.cwd, check=False)
     if not (again / "run.json").is_file():

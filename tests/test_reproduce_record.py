@@ -92,7 +92,8 @@ def test_files_that_are_no_records(tmp_path):
 
 def test_the_configuration_is_passed_on_as_it_was_resolved(tmp_path):
     config = {"out": "x", "text": "a ${folder} and \\ {}", "list": [{"k": None}], "n": 1.5}
-    write_config(config, "compare", tmp_path / "recorded.yaml")
+    recorded = written(tmp_path, program="evaluate/compare.py", config=config)
+    write_config(config, recorded, tmp_path / "recorded.yaml")
     read = OmegaConf.to_container(OmegaConf.load(tmp_path / "recorded.yaml"), resolve=False)
     assert read["hydra"]["run"]["dir"] == "${run_dir:compare,${out}}"
     plain = OmegaConf.create({k: v for k, v in read.items() if k not in ("hydra", "defaults")})
@@ -138,6 +139,24 @@ def test_packages_code_and_hardware_that_differ_are_named(tmp_path):
     assert found["code", "commit"] == "abc"
     assert found["hardware", "cpus"] == 1000
     assert not any(name == "numpy" for _, name in found)
+
+
+def test_rows_in_the_runs_folder_are_compared_and_what_later_programs_put_there_is_not(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    ingest = written(old, program="data_prep/ingest.py", config={"out": str(old)})
+    for folder in (old, new):
+        write_rows(folder / "questions.jsonl", {"id": "q"})
+    write_rows(old / "responses.jsonl", {"question_id": "q", "text": "sampled later"})
+    (new / "run.json").write_text("{}")
+    found = compare_results(ingest, new)
+    assert [(rows.name, rows.same) for rows in found.rows] == [("questions.jsonl", True)]
+    assert found.verdict == "equal"
+
+
+def test_a_word_about_intervals_is_no_interval():
+    document = {"intervals": "bootstrap", "by": [{"agreement": 0.5, "n": 3}]}
+    found = compare_figures(document, {"intervals": "bootstrap", "by": [{"agreement": 0.6, "n": 3}]})
+    assert [(f.name, f.status) for f in found] == [("by.0.agreement", "different"), ("by.0.n", "equal")]
 
 
 HONESTY = {

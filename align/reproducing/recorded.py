@@ -152,15 +152,22 @@ def new_config(recorded: Recorded, folder: Path) -> dict[str, Any]:
     return config
 
 
-def write_config(config: Mapping[str, Any], program: str, file: Path) -> None:
-    """The configuration as a Hydra file, which a program takes in place of its own."""
-    hydra = {"run": {"dir": f"${{run_dir:{program},${{out}}}}"}, "job": {"chdir": False}}
-    whole = {
-        "defaults": ["_self_", {"override hydra/job_logging": "none"}],
-        **_literal(config),
-        "hydra": hydra,
+def write_config(config: Mapping[str, Any], recorded: Recorded, file: Path) -> None:
+    """The configuration as a Hydra file, which the program takes in place of its own.
+
+    How Hydra runs it (where, whether a folder is made for it) is not recorded: that is the program's own.
+    """
+    own = recorded.program.parents[1] / "configs" / f"{recorded.name}.yaml"
+    hydra: dict[str, Any] = {
+        "run": {"dir": f"${{run_dir:{recorded.name},${{out}}}}"},
+        "job": {"chdir": False},
     }
+    if own.is_file():
+        ours: Any = OmegaConf.to_container(OmegaConf.load(own), resolve=False)
+        hydra = {key: value for key, value in ours.get("hydra", hydra).items() if key != "help"}
+    quiet = {"override hydra/job_logging": "none"}
     with atomic_write(file) as stream:
+        whole = {"defaults": ["_self_", quiet], **_literal(config), "hydra": hydra}
         stream.write(OmegaConf.to_yaml(OmegaConf.create(whole)))
 
 

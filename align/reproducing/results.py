@@ -106,6 +106,10 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
     if recorded.name != "benchmark":  # its record repeats some figures of results.json
         found.figures += compare_figures(recorded.record.get("results") or {}, record.get("results") or {})
     digests, rowed = record.get("inputs") or {}, set()
+    for new in sorted(folder.glob("*.jsonl")):
+        # What later programs put into the old folder is none of this run's.
+        if new.name not in REDIRECTED.get(recorded.name, {}).values() and "journal" not in new.name:
+            found.rows.append(compare_rows(new.name, recorded.folder / new.name, new, examples))
     for name, place in REDIRECTED.get(recorded.name, {}).items():
         old_file, new_file = recorded.outputs.get(name), folder / place
         if old_file is None or old_file.suffix != ".jsonl" or name.startswith("journal"):
@@ -169,7 +173,8 @@ def _numbers(value: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, tu
         if value.get("n") is not None:
             yield f"{name}.n", (value["n"], None)
         return
-    intervals = value.get("intervals") or {}
+    intervals = value.get("intervals")
+    intervals = intervals if isinstance(intervals, Mapping) else {}
     for key, item in value.items():
         path = f"{name}.{key}" if name else str(key)
         if key == "intervals" or _VOLATILE.search(str(key)):
