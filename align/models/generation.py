@@ -24,6 +24,7 @@ from transformers import LogitsProcessorList
 
 from align.models.loading import LoadedModel, dtype_of
 from align.models.seeded_sampling import SeededSampling
+from align.models.special_tokens import adds_special_tokens
 from align.models.token_logprobs import generate_with_logprobs
 
 # `generate` itself asks for what transformers has given another name.
@@ -329,7 +330,13 @@ def _process(
     if with_image:
         arguments["images"] = [[images[place]] for place in places]
     try:
-        encoded = loaded.processor(**arguments, padding=True, padding_side="left", return_tensors="pt")
+        encoded = loaded.processor(
+            **arguments,
+            padding=True,
+            padding_side="left",
+            add_special_tokens=adds_special_tokens(loaded.processor, arguments["text"][0]),
+            return_tensors="pt",
+        )
     except Exception as error:  # e.g. an aspect ratio that one family's image processor refuses
         if len(places) == 1:
             errors[places[0]] = f"the processor refuses this row ({type(error).__name__}: {error})"

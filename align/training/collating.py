@@ -16,6 +16,7 @@ from transformers import ProcessorMixin
 
 from align.data.images import open_image
 from align.data.loading import resolve_image
+from align.models.special_tokens import adds_special_tokens
 from align.records import Pair, SFTRow
 from align.training.data import row_texts
 from align.training.losses import gate_for
@@ -140,7 +141,7 @@ class Collator:
             text=prompts,
             padding=True,
             padding_side="right",
-            add_special_tokens=False,
+            add_special_tokens=adds_special_tokens(self.processor, prompts[0]),
             return_tensors="pt",
             **given,
         )

@@ -18,6 +18,7 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 
 from align.data.images import inspect_images, open_image
 from align.data.loading import resolve_image
+from align.models.special_tokens import adds_special_tokens
 from align.records import DataError, Pair, Problem, SFTRow, read_records
 
 R = TypeVar("R", Pair, SFTRow)
@@ -96,7 +97,8 @@ def measure_rows(rows: Sequence[R], data_root: str | Path, processor: ProcessorM
         prompts.append(prompt)
         completions.append(sides)
     tokenizer = processor.tokenizer
-    prompt_tokens = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+    special = bool(prompts) and adds_special_tokens(processor, prompts[0])
+    prompt_tokens = [len(ids) for ids in tokenizer(prompts, add_special_tokens=special)["input_ids"]]
     flat = [side for sides in completions for side in sides]
     side_tokens = iter([len(ids) for ids in tokenizer(flat, add_special_tokens=False)["input_ids"]])
 
@@ -106,7 +108,7 @@ def measure_rows(rows: Sequence[R], data_root: str | Path, processor: ProcessorM
         shape = tuple(size[image] for image in row.images)
         if shape not in cost:
             pictures = [open_image(resolve_image(image, data_root)) for image in row.images]
-            ids = processor(images=[pictures], text=[prompt], add_special_tokens=False)["input_ids"][0]
+            ids = processor(images=[pictures], text=[prompt], add_special_tokens=special)["input_ids"][0]
             cost[shape] = len(ids) - in_prompt
         tokens.append(in_prompt + cost[shape] + max(next(side_tokens) for _ in sides))
         # The placeholder that stands for an image before it is expanded counts as one of its tokens.

@@ -17,6 +17,7 @@ from torch import nn
 from transformers import ProcessorMixin
 
 from align.models.loading import dtype_of
+from align.models.special_tokens import adds_special_tokens
 
 
 def process_prompt(
@@ -27,7 +28,8 @@ def process_prompt(
     messages: Any = [{"role": "user", "content": content}]  # transformers' annotation has no parts
     text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     images = {"images": [list(pictures)]} if pictures else {}
-    return dict(processor(text=[text], **images, add_special_tokens=False, return_tensors="pt"))
+    special = adds_special_tokens(processor, text)
+    return dict(processor(text=[text], **images, add_special_tokens=special, return_tensors="pt"))
 
 
 def mismatch(model: nn.Module, inputs: dict[str, torch.Tensor]) -> str | None:

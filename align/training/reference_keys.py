@@ -23,7 +23,7 @@ from align.run import content_digest
 from align.training.reference import KEY_BYTES
 
 # To be raised when a change to this package changes the log-probs that it computes.
-_VERSION = 1
+_VERSION = 2
 # Where a thing was loaded from, what wrote it, and what training and generation leave behind in it.
 _NOT_CONTENT = frozenset(
     {"name_or_path", "transformers_version", "is_local", "local_files_only", "padding_side", "use_cache"}

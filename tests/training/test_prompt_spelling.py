@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from PIL import Image
 from test_zoo_processors import CASES, word_tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import ProcessorMixin
+from zoo import BOS
 
 from align.models.generation import Request, prepare, prompt_text
 from align.models.loading import load_model
 from align.records import Pair
-from align.training.data import row_texts
+from align.training.collating import Collator
+from align.training.data import measure_rows, row_texts
 from align.training.placeholders import process_prompt
 
 # In the manner of LLaVA-NeXT; a space between words, which is all that the stand-in tokenizer splits at.
@@ -23,16 +26,29 @@ TEMPLATE = (
 )
 
 
-def llava_next() -> ProcessorMixin:
+def llava_next(*, begins: bool = False, template: str = TEMPLATE) -> ProcessorMixin:
+    """`begins`: the tokenizer puts a token at the beginning, as Llama's do."""
     tokenizer, _ = word_tokenizer(CASES["llava_next"])
+    if begins:
+        start = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+        tokenizer.backend_tokenizer.post_processor = start
     processor = CASES["llava_next"].make(tokenizer)
-    processor.chat_template = TEMPLATE
+    processor.chat_template = template
     return processor
 
 
-@pytest.fixture(scope="module", params=["tiny_vlm", "llava_next"])
+PROCESSORS = {
+    "tiny_vlm": lambda: load_model("tiny_vlm", device="cpu").processor,
+    "llava_next": llava_next,
+    "the tokenizer begins": lambda: llava_next(begins=True),
+    "both begin": lambda: llava_next(begins=True, template="<bos> " + TEMPLATE),
+}
+
+
+@pytest.fixture(scope="module", params=PROCESSORS)
 def processor(request: pytest.FixtureRequest) -> ProcessorMixin:
-    return load_model("tiny_vlm", device="cpu").processor if request.param == "tiny_vlm" else llava_next()
+    made: ProcessorMixin = PROCESSORS[request.param]()
+    return made
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["image", "no image"])
@@ -50,7 +66,7 @@ def test_a_prompt_is_spelt_alike_everywhere(processor: ProcessorMixin, seen: boo
         chosen_source="t",
         rejected_source="t",
     )
-    trained, _ = row_texts(row, processor)
+    trained, sides = row_texts(row, processor)
     assert prompt in trained
     assert ("<image>" in trained) is seen
     request = Request(prompt, tmp_path / "a.png" if seen else None)
@@ -58,8 +74,12 @@ def test_a_prompt_is_spelt_alike_everywhere(processor: ProcessorMixin, seen: boo
     assert prompt_text(given, prompt, seen) == trained
     ((_, asked, _),) = prepare(given, [request]).batches
     audited = process_prompt(processor, prompt, [picture] if seen else [])
-    images = {"images": [[picture]]} if seen else {}
-    fed = processor(
-        text=[trained], **images, add_special_tokens=False, return_tensors="pt"
-    )  # as collating does
-    assert asked["input_ids"].tolist() == audited["input_ids"].tolist() == fed["input_ids"].tolist()
+    collator = Collator(processor, tmp_path, "llava_next")
+    fed = collator._process([trained], [[picture]] if seen else None)["input_ids"]
+    assert asked["input_ids"].tolist() == audited["input_ids"].tolist() == fed.tolist()
+    row_ids = fed[0].tolist()
+    begins = processor.tokenizer("w5")["input_ids"][0] == BOS
+    assert row_ids.count(BOS) == begins
+    assert not begins or row_ids[0] == BOS
+    longest = max(len(ids) for ids in processor.tokenizer(sides, add_special_tokens=False)["input_ids"])
+    assert measure_rows([row], tmp_path, processor).tokens == [len(row_ids) + longest]
