@@ -153,6 +153,20 @@ def test_rows_in_the_runs_folder_are_compared_and_what_later_programs_put_there_
     assert found.verdict == "equal"
 
 
+def test_what_is_written_beside_an_output_is_found_there(tmp_path):
+    named = PAIRS | {"pairs": "elsewhere/mine.jsonl"}
+    building = written(tmp_path, config=named)
+    for place, stem in ((tmp_path / "elsewhere", "mine"), (tmp_path / "new", "pairs")):
+        write_rows(place / f"{stem}.jsonl", {"question_id": "q"})
+        write_rows(place / f"{stem}.left_out.jsonl", {"question_id": "r"})
+    (tmp_path / "new" / "run.json").write_text("{}")
+    found = compare_results(building, tmp_path / "new")
+    assert [(rows.name, rows.same) for rows in found.rows] == [
+        ("pairs.left_out.jsonl", True),
+        ("pairs", True),
+    ]
+
+
 def test_a_word_about_intervals_is_no_interval():
     document = {"intervals": "bootstrap", "by": [{"agreement": 0.5, "n": 3}]}
     found = compare_figures(document, {"intervals": "bootstrap", "by": [{"agreement": 0.6, "n": 3}]})

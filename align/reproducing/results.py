@@ -18,7 +18,7 @@ from align.run import content_digest
 Status = Literal["equal", "within", "different"]
 
 # What a run takes is another time each run, and what was in a cache then is not in one now.
-_VOLATILE = re.compile(r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per")
+_VOLATILE = re.compile(r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per|flop_rate")
 _GRADES = ("state", "correct", "reason", "rationality", "helpfulness", "parsed", "score", "official")
 # Where programs write figures that are not in their records.
 _DOCUMENTS = {
@@ -109,7 +109,10 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
     for new in sorted(folder.glob("*.jsonl")):
         # What later programs put into the old folder is none of this run's.
         if new.name not in REDIRECTED.get(recorded.name, {}).values() and "journal" not in new.name:
-            found.rows.append(compare_rows(new.name, recorded.folder / new.name, new, examples))
+            found.rows.append(compare_rows(new.name, _place_of(recorded, new.name), new, examples))
+    for weights in sorted(folder.glob("*.safetensors")):
+        old = recorded.folder / weights.name
+        found.files[weights.name] = old.is_file() and content_digest(old) == content_digest(weights)
     for name, place in REDIRECTED.get(recorded.name, {}).items():
         old_file, new_file = recorded.outputs.get(name), folder / place
         if old_file is None or old_file.suffix != ".jsonl" or name.startswith("journal"):
@@ -124,6 +127,18 @@ def compare_results(recorded: Recorded, folder: Path, examples: int = 5) -> Comp
         if (recorded.wrote(entry) or "path" not in entry) and name in digests and name not in rowed:
             found.files[name] = _same(recorded, entry, digests[name])
     return found
+
+
+def _place_of(recorded: Recorded, name: str) -> Path:
+    """Where the run had put a file that is in the new run's folder: beside an output, or in its own folder.
+
+    `pairs.left_out.jsonl` was beside `pairs.jsonl`, wherever that was and whatever it was called.
+    """
+    for key, place in REDIRECTED.get(recorded.name, {}).items():
+        stem, output = Path(place).stem, recorded.outputs.get(key)
+        if output is not None and place and name.startswith(f"{stem}."):
+            return output.with_name(output.stem + name.removeprefix(stem))
+    return recorded.folder / name
 
 
 def _same(recorded: Recorded, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
