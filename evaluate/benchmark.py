@@ -39,7 +39,7 @@ from align.evaluation.summary_table import failures, headline, results_table
 from align.judging.making import models_in
 from align.records import DataError
 from align.reporting.corruption_figure import plot_corruption
-from align.run import run_folder, to_plain, write_run_json
+from align.run import files_digest, run_folder, to_plain, write_run_json
 
 USERS_ERRORS = (
     BenchmarkError,
@@ -58,7 +58,7 @@ USERS_ERRORS = (
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
     failed: list[str] = []
-    results, took, used = {}, {}, {}
+    results, took, used, images = {}, {}, {}, {}
     try:
         subject = make_subject(config)
         tasks = [make_task(name, settings) for name, settings in config["task"].items()]
@@ -93,6 +93,7 @@ def main(cfg: DictConfig) -> None:
                 if task.kind == "corruption" and results[task.name]["refusal_rate"] is not None:
                     plot_corruption(results[task.name], place / "corruption.png")
                 console.print(results_table(results[task.name]))
+                images[task.name] = task.data_root, {row.image for row in rows if row.image}
                 failed += failures(rows, str(place / "samples.jsonl"))
         if model is not None or not (folder / "run.json").exists():
             write_run_json(
@@ -102,6 +103,7 @@ def main(cfg: DictConfig) -> None:
                 inputs={name: path for task in tasks for name, path in task.inputs.items()},
                 digests={"model": subject.digest}
                 | {f"{task.name} samples": task.digest for task in tasks}
+                | {f"images of {name}": files_digest(root, names) for name, (root, names) in images.items()}
                 | {f"judge of {name}": judge.digest for name, judge in judges.items() if judge},
                 results={name: headline(summary) for name, summary in results.items()}
                 | {"responses": took, "judges": used},
