@@ -27,9 +27,11 @@ from align.training.audit import Planned, audit_rows
 from align.training.console import keep_quiet
 from align.training.data import find_rows, longest_context
 from align.training.estimate import step_plan
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="audit")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder = to_plain(cfg), run_folder()
     model, data = config["model"], config["data"]

@@ -32,9 +32,11 @@ from align.data.retain import as_pairs, read_retain, usable_retain
 from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_pairs")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, pairs_file, ledger = to_plain(cfg), run_folder(), Path(cfg.pairs), Ledger()
     mix = Mix(**config["mix"])

@@ -28,9 +28,11 @@ from align.data.sft import build_sft
 from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="build_sft")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, sft_file, ledger = to_plain(cfg), run_folder(), Path(cfg.sft), Ledger()
     mix = Mix(**config["mix"])

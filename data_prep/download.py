@@ -19,9 +19,11 @@ from align.data.origins import parse_origin
 from align.data.report import print_problems, say
 from align.records import DataError
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="download")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config = to_plain(cfg)
     unknown = sorted(set(config["get"]) - set(config["origins"]))

@@ -35,9 +35,11 @@ from align.data.report import progress_bar, say
 from align.judging.making import models_in
 from align.records import Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="filter_questions")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     folder, config, out = run_folder(), to_plain(cfg), Path(cfg.questions)
     names = stages_of(config["stages"])

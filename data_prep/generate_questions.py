@@ -27,9 +27,11 @@ from align.construction.yields import print_yield, yield_of
 from align.data.report import print_problems, progress_bar, say
 from align.records import UNANSWERABLE, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="generate_questions")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     folder, config, candidates = run_folder(), to_plain(cfg), Path(cfg.candidates)
     categories = [category for category in UNANSWERABLE if category in config["categories"]]

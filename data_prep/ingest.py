@@ -28,9 +28,11 @@ from align.data.split import split_conflicts, split_questions
 from align.records import write_json, write_records
 from align.reporting.data_page import render_data_page
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="ingest")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     folder, config = run_folder(), to_plain(cfg)
     check_settings(config)

@@ -25,9 +25,11 @@ from align.judging.making import make_judge, models_in
 from align.judging.summary import as_table, summarise
 from align.records import Question, Response, read_records, write_json
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="judge_responses")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, verdicts_file = to_plain(cfg), run_folder(), Path(cfg.verdicts)
     if cfg.passes < 1:

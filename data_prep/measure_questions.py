@@ -31,9 +31,11 @@ from align.construction.similarity import Embedded, TfIdf, embed_locally
 from align.data.report import progress_bar, say
 from align.records import Question, read_records, write_json
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="measure_questions")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     require_libraries()
     folder, config = run_folder(), to_plain(cfg)

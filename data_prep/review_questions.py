@@ -25,9 +25,11 @@ from align.reviewing.log import EventLog
 from align.reviewing.serve import listen, serve
 from align.reviewing.state import Plan, Review
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="review_questions")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder = to_plain(cfg), run_folder()
     if cfg.mode not in ("questions", "responses"):

@@ -26,9 +26,11 @@ from align.data.report import print_summary, progress_bar
 from align.data.split import select_split
 from align.records import Question, read_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="sample_responses")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     folder = run_folder()
     if Path(cfg.folder) == Path(cfg.miniworld):

@@ -30,9 +30,11 @@ from align.judging.judged import judge_texts
 from align.judging.making import make_judge, models_in
 from align.records import Question, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="write_honest_answers")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     folder, answers_file, config = run_folder(), Path(cfg.answers), to_plain(cfg)
     if cfg.teacher not in ("composer", "model"):

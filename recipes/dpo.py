@@ -11,9 +11,11 @@ import hydra
 from omegaconf import DictConfig
 
 from align.training.job import train
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dpo")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     train(cfg)
 

@@ -13,9 +13,11 @@ from align.models.loading import adapter_folder, reference_digest
 from align.models.merging import appears_whole, merge_adapter, merged_card
 from align.run import to_plain, write_run_json
 from align.training.console import keep_quiet, say
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="merge")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     model = to_plain(cfg)["model"]
     keep_quiet()

@@ -33,11 +33,13 @@ from align.miniworld.pretraining import (
     target_logits,
 )
 from align.records import write_json
+from align.user_errors import ends_with_message
 
 log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="tiny_vlm")
+@ends_with_message
 def main(config: DictConfig) -> None:
     torch.manual_seed(config.seed)
     out = Path(config.out)

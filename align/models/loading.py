@@ -15,19 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from peft import PeftModel
-from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    PreTrainedConfig,
-    PreTrainedModel,
-    ProcessorMixin,
-)
+from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 from align import miniworld
 from align.models.families import family_named
+from align.models.hub import fetch
 from align.models.pixels import set_pixel_budget
 from align.models.quantization import (
     is_quantized,
@@ -35,6 +28,7 @@ from align.models.quantization import (
     quantization_config,
     refuse_second_quantization,
 )
+from align.models.stored import device_for, read_config, read_network, read_processor
 from align.run import content_digest
 
 TINY = "tiny_vlm"
@@ -94,18 +88,19 @@ def load_model(
         trainable_adapter: training goes on from the adapter.
         with_reference: also load it a second time, frozen, as `REFERENCE_ADAPTER` (`add_reference`).
 
-    The model is in eval mode. Raises `FileNotFoundError` when there are no safetensors weights, and
-    `ValueError` for an unknown dtype and for settings that the model does not allow, before its weights are
-    read.
+    The model is in eval mode. Raises `FileNotFoundError` when there are no safetensors weights, `HubError`
+    when the hub does not give it, `ImportError` when the processor needs a package, and `ValueError` for an
+    unknown dtype, a device that is not here, another model's processor, and settings that the model does not
+    allow, before its weights are read.
     """
     if with_reference and (adapter is None or not trainable_adapter):
         raise ValueError(
             "with_reference: only an adapter that is trained further has a frozen copy of itself"
         )
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = device_for(device)
     number_type = _dtype(dtype, place)
     folder = model_folder(name, revision=revision, with_code=trust_remote_code)
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    config = read_config(folder, name, trust_remote_code=trust_remote_code)
     how: dict[str, Any] = {}
     if quantization is not None:
         refuse_second_quantization(quantization, config)
@@ -117,15 +112,15 @@ def load_model(
         if place.type == "cuda" and place.index is None:
             place = torch.device("cuda", torch.cuda.current_device())
         how["device_map"] = {"": place}  # quantised where it is to stay
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    processor = read_processor(folder, name, config, trust_remote_code=trust_remote_code)
     if max_pixels is not None:
         set_pixel_budget(processor, config, max_pixels)
-    network: Any = AutoModelForImageTextToText.from_pretrained(
+    network: Any = read_network(
         folder,
-        config=config,
+        name,
+        config,
         dtype=number_type,
         attn_implementation=attn_implementation,
-        use_safetensors=True,
         trust_remote_code=trust_remote_code,
         **how,
     )
@@ -170,7 +165,7 @@ def model_folder(model: str, *, revision: str | None = None, with_code: bool = F
     else:
         _refuse_missing_path(model, "model")
         patterns = [*_MODEL_FILES, "*.py"] if with_code else _MODEL_FILES
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+        folder = fetch(model, "model", patterns=patterns, revision=revision)
     if not any(folder.glob("*.safetensors")):
         raise FileNotFoundError(
             f"model {model!r}: no *.safetensors in {folder}. Only safetensors weights are loaded; convert "
@@ -187,7 +182,7 @@ def adapter_folder(adapter: str | Path) -> Path:
     folder = Path(adapter)
     if not folder.is_dir():
         _refuse_missing_path(str(adapter), "adapter")
-        folder = Path(snapshot_download(str(adapter), allow_patterns=_ADAPTER_FILES))
+        folder = fetch(str(adapter), "adapter", patterns=_ADAPTER_FILES)
     for name in _ADAPTER_FILES:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"adapter {str(adapter)!r}: no {name} in {folder}")

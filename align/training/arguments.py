@@ -55,8 +55,8 @@ def training_arguments(
 
     if not torch.accelerator.is_available():
         # Without this, several processes on a machine without a GPU would not find each other, and each
-        # would train by itself.
-        values.setdefault("use_cpu", True)
+        # would train by itself. A `false` was said to whoever has a GPU (`align.training.checks`).
+        values["use_cpu"] = True
     on_cpu = values.get("use_cpu", False) or parse_flag_from_env("ACCELERATE_USE_CPU")
     on_gpu = torch.cuda.is_available() and not on_cpu
     if not values.get("fp16", False):

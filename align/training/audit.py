@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ class Audit:
     parameters: dict[Part, dict[str, int]] | None
     memory: MemoryEstimate | None
     time: TimeEstimate | None
+    row_tokens: list[RowTokens] = field(default_factory=list)  # what the estimate was made of
 
     @property
     def breaks_training(self) -> bool:
@@ -175,6 +176,7 @@ def audit_rows(
     kept_lengths = lengths.where(fits)
 
     checked, parameters, memory, time_ = 0, None, None, None
+    tokens_of: list[RowTokens] = []
     placeholders: list[Problem] = []
     if planned is not None:
         parameters = count_parameters(planned.model, planned.family)
@@ -229,6 +231,7 @@ def audit_rows(
         parameters=parameters,
         memory=memory,
         time=time_,
+        row_tokens=tokens_of,
     )
 
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate.utils import parse_flag_from_env
 from peft import PeftModel
 from transformers import TrainingArguments
 
 from align.models.families import Family
+from align.models.loading import TINY
+from align.models.stored import why_no_gpu
 from align.training.data import TrainingRows
 from align.training.losses import LossTerms
+
+
+def refuse_without_gpu(trainer: Mapping[str, Any], model: str) -> None:
+    """Raise `ValueError` for settings that were made for a GPU (`use_cpu: false`) where there is none.
+
+    A model of billions of weights would train on the CPU too, for months. The embedded one may.
+    """
+    asked = trainer.get("use_cpu") is False and not parse_flag_from_env("ACCELERATE_USE_CPU")
+    if asked and model != TINY and not torch.accelerator.is_available():
+        raise ValueError(
+            f"trainer=gpu is for a GPU, and there is none: {why_no_gpu()}. `mohoalign doctor` shows what "
+            f"works here. trainer.use_cpu=true trains on the CPU all the same, which is for small models only"
+        )
 
 
 def refuse_missing(data: dict[str, Any], evaluation: str | None, args: TrainingArguments) -> None:

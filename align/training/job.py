@@ -31,13 +31,14 @@ from align.records import DataError, Pair, SFTRow, write_json
 from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.training.arguments import training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
-from align.training.audit import Planned, audit_rows
-from align.training.checks import refuse_combination, refuse_missing
+from align.training.audit import Audit, Planned, audit_rows
+from align.training.checks import refuse_combination, refuse_missing, refuse_without_gpu
 from align.training.collating import KEPT_AREA, Example
 from align.training.console import ConsoleProgress, keep_quiet, say, training_figures
 from align.training.data import TrainingRows, find_rows, longest_context, read_training_rows
 from align.training.estimate import step_plan
 from align.training.losses import gate_for, parse_losses
+from align.training.memory_advice import advised
 from align.training.probe import HonestyProbe, probe_settings
 from align.training.probe_questions import find_probe_questions
 from align.training.proving import prove_rows_run
@@ -68,6 +69,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     supervised = config["rows"] == "sft"
     lora = config.get("lora")  # `lora=null` leaves it out
     keep_quiet()
+    refuse_without_gpu(config["trainer"], model["name"])
     threads = use_cpu_threads(cfg.threads)
     probe_settings(config["probe"])  # refuses what is wrong before anything is loaded
     args = training_arguments(
@@ -128,11 +130,12 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         needs_reference=terms is not None and terms.needs_reference,
     )
     refuse_combination(family, rows, network, terms, evaluation, sharded=is_sharded(args), method=cfg.method)
-    audit(
+    planned = Planned(network, family, plan)
+    audited = audit(
         rows,
         loaded,
         data,
-        Planned(network, family, plan),
+        planned,
         evaluated=(data["questions"], evaluation),
         max_tokens=max_tokens,
         folder=folder,
@@ -168,7 +171,8 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     ConsoleProgress("rows" if supervised else "pairs").attach(trainer)
     parameters = format_parameters(count_parameters(network, family))
     say(parameters)
-    prove_rows_run(trainer, rows)
+    with advised(planned, audited):
+        prove_rows_run(trainer, rows)
     if isinstance(trainer, PreferenceTrainer) and trainer.terms.needs_reference and cfg.reference.cache:
         fill = partial(
             fill_reference, trainer, rows.rows, loaded, config["reference"], data_root=data["root"]
@@ -176,7 +180,8 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         if trainer.sharded:  # weights that are cut up run only where training has put them together
             trainer.add_callback(AtTrainBegin(fill))
         else:
-            fill()
+            with advised(planned, audited):
+                fill()
     probe = honesty_probe(trainer, config, rows.rows, loaded, folder)
 
     tuned = isinstance(network, PeftModel)
@@ -203,7 +208,8 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         say(f"probe: {probe.describe()}")
 
     say(f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), {threads} thread(s)")
-    trainer.train(resume_from_checkpoint=checkpoint)
+    with advised(planned, audited):
+        trainer.train(resume_from_checkpoint=checkpoint)
 
     result = save(folder / ("adapter" if tuned else "model"))
     if main:
@@ -230,8 +236,9 @@ def audit(
     max_tokens: int,
     folder: Path,
     main: bool,
-) -> None:
-    """Leave `audit.json`, say what was found, and raise `DataError` for what would break training."""
+) -> Audit:
+    """Leave `audit.json`, say what was found, return it, and raise `DataError` for what would break "
+    "training."""
     held_out = [read_held_out(file, data["root"]) for file in evaluated if file]
     found = audit_rows(
         rows.rows,
@@ -249,6 +256,7 @@ def audit(
         print_summary(found.report())
     if found.breaks_training:
         raise DataError(found.problems())
+    return found
 
 
 def fill_reference(
