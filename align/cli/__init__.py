@@ -5,7 +5,7 @@
     mohoalign benchmark out=runs/base           evaluate/benchmark.py
     mohoalign doctor                            what is installed here, and what works
 
-Nothing heavy is imported here: a list must be there at once, and the program that is run replaces this process.
+Nothing heavy is imported here: the list must be there at once, and a program takes the place of this process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Completion in the shell: program names, the launcher's options, and Hydra's groups and settings.
 
-Hydra's own completion would start the program, and with it torch, at each press of the key. Here Hydra reads the
-configuration only.
+Hydra's own completion would start the program, and with it torch, at each press of the key. Here Hydra reads
+the configuration only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which programs there are, and where: nothing about them is written down twice.
 
-Programs are files of data_prep/, recipes/ and evaluate/, which are no packages. They are found beside `align/` in
-a checkout, and in `align/_programs/` of an installed wheel, together with the configs/ that they read.
+Programs are files of data_prep/, recipes/ and evaluate/, which are no packages. They are found beside
+`align/` in a checkout, and in `align/_programs/` of an installed wheel, together with the configs/ that they
+read.
 """
 
 from __future__ import annotations
