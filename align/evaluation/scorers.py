@@ -152,12 +152,17 @@ def graded_of(score: Score) -> Graded:
 
 def grader_digest() -> str:
     """Changes when the code that grades does: scores of two versions are not to be mixed."""
+    return stable_id(*(file.read_text(encoding="utf-8") for file in grading_files()))
+
+
+def grading_files() -> list[Path]:
+    """The code that grades: the miniature world's grader, and the rules for refusals and answers."""
     package = Path(align.__file__).parent
-    files = sorted(
+    return sorted(
         [
             *package.glob("miniworld/grader*.py"),
-            package / "judging/rules.py",
-            package / "judging/matching.py",
+            *(package / f"miniworld/{name}.py" for name in ("questions", "scenes")),
+            *package.glob("judging/*cue*.py"),
+            *(package / f"judging/{name}.py" for name in ("rules", "denials", "matching")),
         ]
     )
-    return stable_id(*(file.read_text(encoding="utf-8") for file in files))

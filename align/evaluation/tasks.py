@@ -76,7 +76,8 @@ def select_questions(
     """The questions of a split, at most `limit` of them.
 
     A limit takes a fixed pseudo-random subset in which twins stay together, so that its rates estimate
-    those of the whole. Raises `DataError` if nothing is left or an id occurs twice.
+    those of the whole: a pair that does not fit whole ends it, unless nothing would be left. Raises
+    `DataError` if nothing is left or an id occurs twice.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: it must be at least 1, or null for all questions")
@@ -93,10 +94,35 @@ def select_questions(
             [Problem(file=file, field="split", message=f"no question of split {split!r}; found: {found}")]
         )
     if limit is not None and limit < len(chosen):
-        ranked = sorted(chosen, key=lambda q: (stable_id(min(q.id, q.twin or q.id)), q.id))
-        kept = {q.id for q in ranked[:limit]}
+        kept: set[str] = set()
+        for group in _twins_together(chosen):
+            fits = len(kept) + len(group) <= limit
+            if fits or not kept:
+                kept.update(sorted(q.id for q in group)[:limit])
+            if not fits:
+                break
         chosen = [q for q in chosen if q.id in kept]
     return chosen
+
+
+def _twins_together(questions: Sequence[Question]) -> list[list[Question]]:
+    """Questions in groups of twins, and of twins' twins, in an order that hangs on their ids alone."""
+    above: dict[str, str] = {}
+
+    def top(id: str) -> str:
+        while id in above:
+            id = above[id]
+        return id
+
+    for q in questions:
+        if q.twin is not None:
+            first, second = sorted((top(q.id), top(q.twin)))
+            if first != second:
+                above[second] = first  # so the top is the least id of its group
+    groups: dict[str, list[Question]] = {}
+    for q in questions:
+        groups.setdefault(top(q.id), []).append(q)
+    return [groups[id] for id in sorted(groups, key=lambda id: (stable_id(id), id))]
 
 
 def _task(questions: Sequence[Question], root: str | Path, file: str | Path, scorer: Scorer) -> Task:

@@ -99,6 +99,23 @@ def test_a_limit_is_the_same_subset_each_time_and_keeps_twins_together(world: Pa
     assert {q.twin for q in some} == {q.id for q in some}
     assert {q.id for q in some} < {q.id for q in chosen(20)}
     assert len(chosen(1000)) == 48
+    odd = chosen(9)  # no half of a pair, which would be in rates and in no dual accuracy
+    assert {q.twin for q in odd} == {q.id for q in odd}
+    assert len(odd) == 8
+    assert len(chosen(1)) == 1
+
+
+def test_a_limit_keeps_all_twins_of_one_question(tmp_path: Path) -> None:
+    questions = []
+    for i in range(12):
+        given = {"question": "What?", "image": f"{i}.png", "source": "test"}
+        questions.append(Question(id=f"z{i}", category="Answerable", answers=("x",), twin=f"a{i}", **given))
+        # Two that cannot be answered share one that can, which names one of them.
+        questions += [Question(id=f"{k}{i}", category="False_Premises", twin=f"z{i}", **given) for k in "ab"]
+    for limit in range(3, 30):
+        kept = {q.id for q in select_questions(questions, file="q", split=None, limit=limit)}
+        assert len(kept) == limit - limit % 3
+        assert all((q.id in kept) == (q.twin in kept) for q in questions)
 
 
 def test_a_selection_that_cannot_be_made_is_refused(world: Path) -> None:
