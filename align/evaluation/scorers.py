@@ -161,7 +161,7 @@ def grading_files() -> list[Path]:
     return sorted(
         [
             *package.glob("miniworld/grader*.py"),
-            *(package / f"miniworld/{name}.py" for name in ("questions", "scenes")),
+            *(package / f"miniworld/{name}.py" for name in ("questions", "scenes", "wording")),
             *package.glob("judging/*cue*.py"),
             *(package / f"judging/{name}.py" for name in ("rules", "denials", "matching")),
         ]

