@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from align.evaluation.adapted_parts import adapted_parts
+from align.evaluation.generation_digest import generation_digest
 from align.evaluation.processor_digest import processor_digest
 from align.evaluation.response_cache import CachedAPI, ResponseCache
 from align.models.generation import Decoding
@@ -127,6 +129,8 @@ class LocalSubject:
             "adapter": self.adapter,
             "adapter_parts": None if self.adapter is None else adapted_parts(self.adapter),
             "model_digest": self.digest,
+            "generation_code": generation_digest(),
+            "transformers": version("transformers"),
             "dtype": self.dtype,
             "attn_implementation": self.attn_implementation,
             "quantization": self.quantization,

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from cached_run import GREEDY, TINY, local, served
 from omegaconf import OmegaConf
 
 from align.calling.endpoint import EndpointError
+from align.evaluation import generation_digest
 from align.evaluation.served import ServedSubject
 from align.evaluation.subject import SubjectError, make_subject
 from align.miniworld import TINY_VLM
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "align"
 URL = "http://127.0.0.1:1/v1"
 
 
@@ -55,6 +58,20 @@ def test_what_is_described_follows_the_settings() -> None:
     config = sampled.generate_config()
     assert (config["seed"], config["top_p"], config["logprobs"]) == (7, 0.9, True)
     assert make_subject(local(logprobs=False)).generate_config()["logprobs"] is None
+
+
+def test_a_local_model_is_told_apart_by_what_spells_its_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = make_subject(local()).describe()
+    shutil.copytree(PACKAGE / "models", tmp_path / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE / "evaluation", tmp_path / "evaluation")
+    monkeypatch.setattr(generation_digest, "align", SimpleNamespace(__file__=str(tmp_path / "__init__.py")))
+    assert make_subject(local()).describe() == before
+    code = tmp_path / "models/special_tokens.py"
+    code.write_text(code.read_text().replace("not prompt.startswith", "prompt.startswith"))
+    changed = make_subject(local()).describe()
+    assert {name for name in before if before[name] != changed[name]} == {"generation_code"}
 
 
 @pytest.mark.parametrize(

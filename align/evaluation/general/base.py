@@ -296,8 +296,10 @@ def fixed_subset(items: Sequence[Item], limit: int | None, *, by: Literal["image
     """At most `limit` items, a fixed pseudo-random subset of whole images (or groups), in the given order.
 
     Whole images, since a question alone tells less than a question with its neighbours; the last image that
-    would not fit whole is left out, and so are those after it, unless nothing would be left: then its first
-    items are taken. Raises ValueError for a limit below 1.
+    would not fit whole is left out, and so are those after it, unless nothing would be left: then the first
+    items of an image are taken. Of a group they are not, since it would count as if it were whole.
+
+    Raises ValueError for a limit below 1, or of less than one group.
     """
     if limit is None:
         return list(items)
@@ -309,6 +311,11 @@ def fixed_subset(items: Sequence[Item], limit: int | None, *, by: Literal["image
     kept: set[str] = set()
     for label in sorted(members, key=lambda label: (stable_id(label), label)):
         fits = len(kept) + len(members[label]) <= limit
+        if by == "group" and not fits and not kept:
+            raise ValueError(
+                f"limit is {limit}, and {len(members[label])} samples count together (all rotations of a "
+                "question, both forms of a pair): give as many at least"
+            )
         if fits or not kept:
             kept.update(item.id for item in members[label][:limit])
         if not fits:

@@ -48,7 +48,7 @@ from align.evaluation.general.lettered import (
     options_in,
     read_lettered,
 )
-from align.evaluation.general.reading import Items, Pictures, Source, as_paths
+from align.evaluation.general.reading import Pictures, Source, as_paths
 from align.judging.matching import matches
 from align.records import Problem, Scored
 
@@ -202,9 +202,11 @@ def mm_upd(
 
     read = read_lettered(source, folder, make, subset=hub_subset, split=hub_split, revision=hub_revision)
     items = [item for item in read.items if circular or int(item.facts["index"]) < SHIFT]
+    items, torn = _without_torn(items)
     chosen = fixed_subset(items, limit, by="group")
     named = ", ".join(map(str, as_paths(source)))
-    return GeneralTask(MMUPD(), tuple(chosen), (*read.problems, *_single(read)), folder, named)
+    problems = (*read.problems, *torn, *_single(items))
+    return GeneralTask(MMUPD(), tuple(chosen), problems, folder, named)
 
 
 def prompt_of(
@@ -261,12 +263,38 @@ def _item(cells: Cells, file: str, pictures: Pictures, kind: str, setting: Setti
     )
 
 
-def _single(read: Items) -> list[Problem]:
+def _without_torn(items: Sequence[Item]) -> tuple[list[Item], list[Problem]]:
+    """Items of forms whose rotations are all there, as far as their numbers tell.
+
+    A rotation that cannot be read leaves a gap, and a form is right where all of its rotations are: with one
+    less it would be right more easily.
+    """
+    forms: dict[tuple[str, bool], list[Item]] = defaultdict(list)
+    for item in items:
+        forms[str(item.group), item.should_abstain].append(item)
+    torn = {}
+    for form, members in forms.items():
+        there = {int(item.facts["index"]) // SHIFT for item in members}
+        if missing := sorted(set(range(max(there))) - there):
+            torn[form] = ", ".join(map(str, missing))
+    problems = [
+        Problem(
+            file=str(forms[form][0].facts["file"]),
+            field="index",
+            row_id=forms[form][0].id,
+            message=f"left out with its other rotations: rotation {missing} is not there",
+        )
+        for form, missing in torn.items()
+    ]
+    return [item for item in items if (str(item.group), item.should_abstain) not in torn], problems
+
+
+def _single(items: Sequence[Item]) -> list[Problem]:
     """Pairs of which one form is missing: they are asked, and are in no dual figure."""
     forms: dict[str, set[bool]] = defaultdict(set)
-    for item in read.items:
+    for item in items:
         forms[str(item.group)].add(item.should_abstain)
-    first = {item.group: item for item in reversed(read.items)}
+    first = {item.group: item for item in reversed(items)}
     return [
         Problem(
             file=str(first[group].facts["file"]),

@@ -1,6 +1,7 @@
 """MM-UPD: pairs, settings, dual accuracy and the official rule, with numbers known by hand."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from choice_runs import FIXTURES, respond, states, values
@@ -161,3 +162,22 @@ def test_settings_that_cannot_be_are_refused(sources, tmp_path):
     with pytest.raises(ValueError, match="set kind"):
         mm_upd(str(shutil.copy(sources[0], tmp_path / "rows.tsv")))
     assert {i.part for i in mm_upd(str(tmp_path / "rows.tsv"), kind="iasd").items} == {"iasd"}
+
+
+def test_a_form_of_which_a_rotation_cannot_be_read_is_left_out(sources):
+    file = Path(sources[0])
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines[1] = lines[1].replace("\tA\t\tstandard", "\tG\t\tstandard")  # the first of two rotations
+    file.write_text("".join(lines), encoding="utf-8")
+    made = mm_upd(sources)
+    assert {item.id for item in made.items} == {
+        id for id in RIGHT if id not in ("aad-1-standard", "aad-1000001-standard")
+    }
+    assert "rotation 0 is not there" in " ".join(p.message for p in made.problems)
+    assert "has no standard form" in " ".join(p.message for p in made.problems)
+
+
+def test_a_limit_of_less_than_a_pair_is_refused(sources):
+    assert len(mm_upd(sources, limit=4).items) in (1, 2, 3, 4)
+    with pytest.raises(ValueError, match="count together"):
+        mm_upd(sources[:1], limit=1)

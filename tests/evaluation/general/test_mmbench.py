@@ -1,11 +1,13 @@
 """MMBench: its table, rotations, circular evaluation and the official rule, with numbers known by hand."""
 
+import dataclasses
 import shutil
 
 import pytest
 from choice_runs import FIXTURES, respond, states, values
 
 from align.data.images import inspect_image
+from align.evaluation.general.base import Item, fixed_subset
 from align.evaluation.general.mmbench import mmbench, official_letter
 from align.records import DataError
 
@@ -148,3 +150,11 @@ OPTIONS = {"A": "dog", "B": "cat", "C": "cat food"}
 )
 def test_official_rule_of_vlmevalkit(response, letter):
     assert official_letter(response, OPTIONS) == letter
+
+
+def test_a_limit_of_less_than_all_rotations_of_a_question_is_refused():
+    item = Item(id="1", image="a.png", prompt="p", group="1")
+    rotations = [dataclasses.replace(item, id=str(place)) for place in range(4)]
+    assert fixed_subset(rotations, 4, by="group") == rotations
+    with pytest.raises(ValueError, match="limit is 3, and 4 samples count together"):
+        fixed_subset(rotations, 3, by="group")
