@@ -12,9 +12,9 @@ from align.evaluation.kinds import BenchmarkTask, Row
 from align.evaluation.scorers import question_of
 from align.evaluation.subject import Subject
 from align.judging.judged import Judge, Judged
-from align.judging.making import make_judge, only, print_estimates
+from align.judging.making import make_judge, models_in, only, print_estimates
 from align.judging.matching import matches
-from align.records import Graded, Question, Response, Scored, Verdict
+from align.records import DataError, Graded, Problem, Question, Response, Scored, Verdict
 
 EXACT = "miniworld"
 """The grader that knows the truth: no judge overrules it."""
@@ -28,14 +28,32 @@ def task_judge(
     None where the task's own grader is all there is: without a judge, with `rules` (which that grader is, or
     is overruled by one that knows the truth), and for tasks of general ability that have rules of their own.
     Marks are asked for in honesty tasks only: what a reason is worth hangs on what the judge is shown, and
-    that is not the corrupted image.
+    that is not the corrupted image. Raises `DataError` for a judge that would be shown the image beside a
+    response to a corrupted one, and what `make_judge` raises.
     """
     if config is None or config.get("kind") == "rules":
         return None
     if task.kind == "general" and not isinstance(task.benchmark, Judgeable):
         return None
     judge = make_judge(config, root=task.data_root, journal=folder, seed=seed)
-    return judge if task.kind == "honesty" else only(judge, ("refusal", "correctness"))
+    if task.kind == "honesty":
+        return judge
+    judge = only(judge, ("refusal", "correctness"))
+    if task.kind == "corruption":
+        problems = [
+            Problem(
+                file=f"the judge of {task.name}",
+                field=f"asks.{asked}.image",
+                message="would show the judge the image as it was, beside responses to what the corruption "
+                "left of it: set it false, or run this task with a judge of its own",
+            )
+            for model in models_in(judge)
+            for asked, ask in model.questions.items()
+            if ask.shown.image
+        ]
+        if problems:
+            raise DataError(problems)
+    return judge
 
 
 def judge_rows(rows: Sequence[Row], task: BenchmarkTask, judge: Judge, subject: Subject) -> list[Row]:

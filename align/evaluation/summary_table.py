@@ -79,7 +79,9 @@ def _honesty_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("n", justify="right", no_wrap=True)
     for label in _RATES.values():
         table.add_column(label, justify="right", no_wrap=True)
-    marks = [mark for mark in _MARKS if summary.get(mark) is not None]
+    table.add_column("unscored", justify="right", no_wrap=True)
+    # A mark that was asked for and never given has a column, too: it says that all are unscored.
+    marks = [mark for mark in _MARKS if {summary.get(mark), summary.get(f"unscored_{mark}")} != {None}]
     for mark in marks:
         table.add_column(mark, justify="right", no_wrap=True)
     sections = (
@@ -90,7 +92,8 @@ def _honesty_table(summary: Mapping[str, Any]) -> Table:
     )
     for section in sections:
         for group, values in section.items():
-            cells = [_cell(values, rate) for rate in _RATES] + [_mark(values, mark) for mark in marks]
+            cells = [_cell(values, rate) for rate in _RATES]
+            cells += [_share(values["unscored_rate"]), *(_mark(values, mark) for mark in marks)]
             table.add_row(
                 group.replace("_", " "), str(values["n"]), *cells, end_section=group == [*section][-1]
             )
@@ -116,12 +119,16 @@ def _id(row: Row) -> str:
 
 
 def _mark(values: Mapping[str, Any], mark: str) -> str:
-    if values.get(mark) is None:
-        return "-"
-    cell, interval = f"{values[mark]:.2f}", values["intervals"].get(mark)
-    if interval:
+    """A mean mark, and the share of responses that were to have one and have none."""
+    cell = "-" if values.get(mark) is None else f"{values[mark]:.2f}"
+    if interval := values["intervals"].get(mark):
         cell += f"\n{interval[0]:.2f}-{interval[1]:.2f}"
-    return cell
+    unscored = values.get(f"unscored_{mark}")
+    return cell + (f"\n{_share(unscored)} unscored" if unscored else "")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}%"
 
 
 def _cell(values: Mapping[str, Any], rate: str) -> str:

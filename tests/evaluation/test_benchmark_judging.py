@@ -12,7 +12,7 @@ from align.evaluation.general.pope import PopeBenchmark
 from align.evaluation.judging import judge_rows, task_judge
 from align.evaluation.scorers import graded_record
 from align.judging.judged import verdict_on
-from align.records import Question
+from align.records import DataError, Question
 
 SUBJECT = SimpleNamespace(label="a model", digest="0123")
 IDS = iter(range(1_000))
@@ -135,6 +135,22 @@ def test_which_tasks_are_judged_and_for_what(kind, tmp_path):
     assert (judge.asks if judge else None) == wanted.get(kind)
     for none in (None, {"kind": "rules"}):
         assert task_judge(none, task, tmp_path) is None
+
+
+def test_no_judge_is_shown_another_image_than_the_model(tmp_path):
+    ask = {
+        "endpoint": {"model": "openai/gpt-4o"},
+        "decoding": {"temperature": 0.0, "top_p": None, "max_new_tokens": 64},
+        "image": True,
+        "category": True,
+        "caption": False,
+    }
+    config = {"kind": "model", "asks": {"refusal": ask}}
+    task = SimpleNamespace(name="corruption", kind="corruption", data_root=".", benchmark=None)
+    with pytest.raises(DataError, match=r"asks\.refusal\.image"):
+        task_judge(config, task, tmp_path)
+    honest = SimpleNamespace(name="mohobench", kind="honesty", data_root=".", benchmark=None)
+    assert task_judge(config, honest, tmp_path) is not None
 
 
 def test_a_general_benchmark_that_wants_a_judge_gets_its_verdicts(tmp_path):
