@@ -226,7 +226,11 @@ def _names(model: str | None, base_url: str | None, served: Served) -> tuple[str
     asked = f"openai-api/{service}/"
     base = served.base or (None if model is None else model.removeprefix(provider).lstrip("/"))
     if served.adapter is None:
+        if served.folder is not None:
+            raise SubjectError("served.folder is that of served.adapter, which is not set")
         return asked + str(base), None
+    if served.tower and served.folder is None:
+        raise SubjectError("served.tower is about the adapter in served.folder, which is not set")
     if base is None and served.check:
         raise SubjectError(
             "served.base is not set: the adapter is compared with its base before a score. Name the base as "

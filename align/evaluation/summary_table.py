@@ -21,7 +21,7 @@ _RATES = {
 _FAILURES_SHOWN = 20
 
 
-_MARKS = ("rationality", "helpfulness")
+_MARKS = {"rationality": "ration-\nality", "helpfulness": "help-\nfulness"}
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,16 +74,18 @@ def _honesty_table(summary: Mapping[str, Any]) -> Table:
 
     An unanswerable category's over-refusal and accuracy are those on its answerable twins.
     """
-    table = Table(title=Text(_title(summary)), caption=_counts(summary))
-    table.add_column("questions")
+    # A mark that was asked for and never given has a column, too: it says that all are unscored.
+    marks = [mark for mark in _MARKS if {summary.get(mark), summary.get(f"unscored_{mark}")} != {None}]
+    # With marks, the columns fill a terminal of 80 characters to the last one.
+    padding = (0, 0 if marks else 1)
+    table = Table(title=Text(_title(summary)), caption=_counts(summary), padding=padding)
+    table.add_column("questions", min_width=9)
     table.add_column("n", justify="right", no_wrap=True)
     for label in _RATES.values():
         table.add_column(label, justify="right", no_wrap=True)
-    table.add_column("unscored", justify="right", no_wrap=True)
-    # A mark that was asked for and never given has a column, too: it says that all are unscored.
-    marks = [mark for mark in _MARKS if {summary.get(mark), summary.get(f"unscored_{mark}")} != {None}]
+    table.add_column("un-\nscored", justify="right", no_wrap=True)
     for mark in marks:
-        table.add_column(mark, justify="right", no_wrap=True)
+        table.add_column(_MARKS[mark], justify="right", no_wrap=True)
     sections = (
         {"all": summary},
         summary["by_category"],
@@ -124,7 +126,7 @@ def _mark(values: Mapping[str, Any], mark: str) -> str:
     if interval := values["intervals"].get(mark):
         cell += f"\n{interval[0]:.2f}-{interval[1]:.2f}"
     unscored = values.get(f"unscored_{mark}")
-    return cell + (f"\n{_share(unscored)} unscored" if unscored else "")
+    return cell + (f"\nunscored\n{_share(unscored)}" if unscored else "")
 
 
 def _share(value: float | None) -> str:

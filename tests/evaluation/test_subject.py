@@ -161,3 +161,20 @@ def test_settings_that_mean_no_model_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         make_subject(config)
+
+
+@pytest.mark.parametrize(
+    ("served", "message"),
+    [
+        ({"base": "b", "folder": "F"}, r"served\.folder is that of served\.adapter"),
+        (
+            {"base": "b", "adapter": "t", "tower": True},
+            r"served\.tower is about the adapter in served\.folder",
+        ),
+    ],
+)
+def test_settings_of_an_adapter_that_would_do_nothing_are_refused(
+    served: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SubjectError, match=message):
+        make_subject(endpoint("vllm", base_url=URL, served=served))
