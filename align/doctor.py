@@ -227,9 +227,9 @@ def _flex() -> list[Finding]:
 
     place = "cuda" if torch.cuda.is_available() else "cpu"
     run = torch.compile(flex_attention) if place == "cuda" else flex_attention
-    made = [torch.randn(1, 1, 128, 16, device=place) for _ in range(3)]
-    wanted = torch.nn.functional.scaled_dot_product_attention(*made)
-    if not torch.allclose(run(*made), wanted, atol=1e-2):
+    q, k, v = (torch.randn(1, 1, 128, 16, device=place) for _ in range(3))
+    wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    if not torch.allclose(run(q, k, v), wanted, atol=1e-2):
         return [Finding("FlexAttention", BROKEN, "other than SDPA", "model.attn_implementation=sdpa")]
     found = "compiled, on cuda" if place == "cuda" else "on the CPU, not compiled"
     return [Finding("FlexAttention", OK, found)]
