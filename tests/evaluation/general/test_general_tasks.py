@@ -162,12 +162,14 @@ def test_a_share_that_is_balanced_by_design_is_surer_than_independent_rows_unles
     assert width[True]["half"] == width[False]["half"] > 0.09
 
 
-def test_a_subset_keeps_groups_whole_unless_the_first_alone_is_too_large():
+def test_a_subset_keeps_groups_whole_and_a_limit_of_less_than_one_is_refused():
     items = [Item(f"{group}{i}", None, "?", group=group) for group in "abc" for i in range(4)]
-    for limit, size in ((12, 12), (11, 8), (8, 8), (5, 4), (3, 3)):
+    for limit, size in ((12, 12), (11, 8), (8, 8), (5, 4), (4, 4)):
         chosen = fixed_subset(items, limit, by="group")
         assert len(chosen) == size
         assert chosen == [item for item in items if item in chosen]
+    with pytest.raises(ValueError, match="limit is 3, and 4 samples count together"):
+        fixed_subset(items, 3, by="group")
 
 
 def test_every_configuration_fits_its_factory():
