@@ -19,20 +19,25 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import torch
-from inspect_ai import eval
+from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalSampleSummary, read_eval_log_sample, read_eval_log_sample_summaries
+from inspect_ai.log import EvalLog, EvalSampleSummary, read_eval_log_sample, read_eval_log_sample_summaries
 from inspect_ai.model import Model
 
+from align.evaluation.general.figures import clusters_of
 from align.evaluation.kinds import BenchmarkTask, Row
+from align.evaluation.response_facts import Facts, read_facts, summarize_facts
 from align.evaluation.scorers import is_whole
 from align.evaluation.subject import Subject
 from align.records import read_records, write_json, write_records
+from align.run import files_digest
 
 # Inspect loads every package that has tasks for it, and this one says at each start what it could do besides.
 logging.getLogger("inspect_evals").setLevel(logging.WARNING)
 
 CONFIGURATION, SAMPLES, RESULTS, LOGS = "configuration.json", "samples.jsonl", "results.json", "logs"
+HOW_MADE = ("images", "responses", "judging")
+"""What results.json says of how its rows came about: it is kept when a finished task is read again."""
 
 _FLUSHES = 20
 """Each flush copies the whole log: their number is bounded, or it would take longer than the model does."""
@@ -86,35 +91,66 @@ def claim_folder(folder: Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def finished(folder: Path, benchmark: BenchmarkTask) -> list[Row] | None:
-    """The graded rows of a task that came to its end without an error in any row, else None."""
+def finished(folder: Path, benchmark: BenchmarkTask) -> tuple[list[Row], dict[str, Any]] | None:
+    """The graded rows of a task that came to its end, and what `results.json` says of how they came about.
+
+    None where the task is unfinished, where a row has an error, and where an image is no longer what it was:
+    the cache has the responses to the others, so only the questions about that image are asked again.
+    """
     if not (folder / RESULTS).exists():
         return None
+    results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    made = {name: results.get(name) for name in HOW_MADE}
     rows: list[Row] = read_records(folder / SAMPLES, benchmark.row)
-    return None if any(row.error for row in rows) else rows
+    if any(row.error for row in rows) or made["images"] != images_digest(benchmark):
+        return None
+    return rows, made
+
+
+def images_digest(benchmark: BenchmarkTask) -> str:
+    """Of the images that the task's questions are about: their names and their content."""
+    return files_digest(benchmark.data_root, benchmark.images)
 
 
 def respond(
     folder: Path, benchmark: BenchmarkTask, subject: Subject, model: Model, *, log_images: bool = True
-) -> tuple[list[Row], dict[str, int]]:
+) -> tuple[list[Row], dict[str, Any]]:
     """Ask the model every question of the task.
 
-    Returns one graded row each, failed ones included, and what it took beyond what the cache held:
-    `input_tokens` and `output_tokens`.
+    Returns one graded row each, failed ones included, and how they came about: `images`, the digest of the
+    images, and `responses`, see `response_facts.summarize_facts`.
+
+    Raises `BenchmarkError` if Inspect stops before the end.
+    """
+    images = images_digest(benchmark)  # before: of an image that changes meanwhile it must be the old one
+    log = run_task(benchmark.task, subject, model, folder / LOGS, log_images=log_images)
+    file = _local(log.location)
+    for other in (folder / LOGS).glob("*.eval"):
+        if other.resolve() != file.resolve():
+            other.unlink()  # of an attempt that was cut off: its responses are in the cache
+    rows, facts = collect(benchmark, file)
+    responses = summarize_facts(
+        facts, clusters_of(rows), limit=subject.generate_config()["max_tokens"], dollars=subject.dollars
+    )
+    return rows, {"images": images, "responses": responses}
+
+
+def run_task(task: Task, subject: Subject, model: Model, logs: Path, *, log_images: bool) -> EvalLog:
+    """Let Inspect ask the model all of a task's samples, and write a log into the folder `logs`.
 
     Raises `BenchmarkError` if Inspect stops before the end.
     """
     with _two_at_work():
         log = eval(
-            benchmark.task,
+            task,
             model=model,
             display="none",
-            log_dir=str(folder / LOGS),
+            log_dir=str(logs),
             max_samples=subject.max_connections,
             max_connections=subject.max_connections,
             # A sample that fails is recorded as failed; the others go on.
             fail_on_error=False,
-            log_buffer=max(subject.max_connections, len(benchmark.task.dataset) // _FLUSHES),
+            log_buffer=max(subject.max_connections, len(task.dataset) // _FLUSHES),
             log_images=log_images,
             # Both cost a third of the time of a small model's run, and serve a viewer that watches it live.
             log_realtime=False,
@@ -128,33 +164,41 @@ def respond(
         raise BenchmarkError(
             f"the run stopped before its end ({reason}): the same command goes on from there"
         )
-    file = _local(log.location)
-    for other in (folder / LOGS).glob("*.eval"):
-        if other.resolve() != file.resolve():
-            other.unlink()  # of an attempt that was cut off: its responses are in the cache
-    usage = log.stats.model_usage.values()
-    return collect(benchmark, file), {
-        "input_tokens": sum(each.input_tokens for each in usage),
-        "output_tokens": sum(each.output_tokens for each in usage),
-    }
+    return log
 
 
-def collect(benchmark: BenchmarkTask, log: Path) -> list[Row]:
-    """The log as graded rows, one for each sample of the task, failed ones included."""
+def collect(benchmark: BenchmarkTask, log: Path) -> tuple[list[Row], list[Facts | None]]:
+    """The log as graded rows, one for each sample of the task, failed ones included, and the facts of each.
+
+    A row without a response has no facts.
+    """
     summaries = {str(summary.id): summary for summary in read_eval_log_sample_summaries(str(log))}
-    return [_row(benchmark, sample, summaries.get(str(sample.id)), log) for sample in benchmark.task.dataset]
+    found = [_row(benchmark, sample, summaries.get(str(sample.id)), log) for sample in benchmark.task.dataset]
+    return [row for row, _ in found], [facts for _, facts in found]
 
 
 def write_results(
-    folder: Path, benchmark: BenchmarkTask, subject: Subject, rows: Sequence[Row], **more: Any
+    folder: Path,
+    benchmark: BenchmarkTask,
+    subject: Subject,
+    rows: Sequence[Row],
+    *,
+    images: str,
+    responses: Mapping[str, Any],
+    judging: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write `samples.jsonl`, then `results.json`, whose existence means that the task is complete."""
+    """Write `samples.jsonl`, then `results.json`, whose existence means that the task is complete.
+
+    `images` and `responses` are as `respond` gives them; `judging` is what each judge's calls took.
+    """
     summary = {
         "task": benchmark.name,
         "kind": benchmark.kind,
         "model": subject.identity(),
         "data_root": benchmark.data_root,
-        **more,
+        "images": images,
+        "responses": responses,
+        "judging": judging,
         **benchmark.summarize(rows),
     }
     write_records(folder / SAMPLES, rows)
@@ -162,15 +206,18 @@ def write_results(
     return summary
 
 
-def _row(benchmark: BenchmarkTask, sample: Sample, summary: EvalSampleSummary | None, log: Path) -> Row:
+def _row(
+    benchmark: BenchmarkTask, sample: Sample, summary: EvalSampleSummary | None, log: Path
+) -> tuple[Row, Facts | None]:
     if summary is not None and summary.error is None and summary.scores:
         [score] = summary.scores.values()
+        facts = read_facts(score.metadata or {})
         if is_whole(score):
-            return benchmark.read(score)
+            return benchmark.read(score), facts
         whole = read_eval_log_sample(str(log), summary.id)
-        return benchmark.read(next(iter((whole.scores or {}).values())))
+        return benchmark.read(next(iter((whole.scores or {}).values()))), facts
     missing = "the sample is not in the log" if summary is None else "the sample has no score"
-    return benchmark.failed(sample, (summary.error if summary is not None else None) or missing)
+    return benchmark.failed(sample, (summary.error if summary is not None else None) or missing), None
 
 
 def _local(uri: str) -> Path:

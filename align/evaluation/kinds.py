@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,16 @@ class BenchmarkTask:
         """Of everything that is asked, but for the images."""
         samples = [sample.metadata or {} for sample in self.task.dataset]
         return stable_id(*sorted(f"{s['record']}\x1f{s.get('condition') or ''}" for s in samples))
+
+    @property
+    def images(self) -> set[str]:
+        """The images that are asked about, relative to `data_root`."""
+        records = {(sample.metadata or {})["record"] for sample in self.task.dataset}
+        found: set[str] = set()
+        for record in map(json.loads, records):
+            several = (record.get("facts") or {}).get("images") or [record.get("image")]
+            found.update(image for image in several if image is not None)
+        return found
 
     @property
     def data_root(self) -> str:

@@ -16,6 +16,7 @@ from inspect_ai.solver import TaskState
 import align
 from align.evaluation.general.base import one_line
 from align.evaluation.metrics import summarize
+from align.evaluation.response_facts import facts_of
 from align.evaluation.response_logprob import response_logprob
 from align.judging.matching import matches
 from align.judging.rules import judge_refusal
@@ -65,7 +66,7 @@ def miniworld_grader() -> Scorer:
             grader="miniworld",
             **_measured(state),
         )
-        return to_score(graded, false_claims=list(verdict.false_claims))
+        return to_score(graded, false_claims=list(verdict.false_claims), **facts_of(state.output))
 
     return score
 
@@ -87,7 +88,7 @@ def refusal_rules() -> Scorer:
         graded = graded_record(
             question, text, state=outcome, correct=right, grader="refusal-rules", **_measured(state)
         )
-        return to_score(graded)
+        return to_score(graded, **facts_of(state.output))
 
     return score
 

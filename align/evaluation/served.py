@@ -19,6 +19,8 @@ from align.run import content_digest
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
+    from align.evaluation.response_cache import ResponseCache
+
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -107,16 +109,19 @@ class ServedSubject:
             "max_retries": 0,  # the attempts are ServedAPI's
         }
 
+    def dollars(self, input_tokens: int, output_tokens: int) -> float | None:
+        return self.endpoint.price.dollars(input_tokens, output_tokens)
+
     @contextmanager
-    def open(self, cache: Path) -> Iterator[Model]:
+    def open(self, cache: Path | ResponseCache) -> Iterator[Model]:
         from inspect_ai.model import Model
 
         from align.calling.asking import open_model
-        from align.evaluation.response_cache import CachedAPI, ResponseCache
+        from align.evaluation.response_cache import CachedAPI, opened
         from align.evaluation.served_api import ServedAPI
         from align.evaluation.served_check import require_active_served_adapter
 
-        with ResponseCache(cache) as responses:
+        with opened(cache) as responses:
             # The adapter first: a server that Inspect starts is told of it at its start.
             model = open_model(self.endpoint)
             if self.base is not None and self.served.check:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from align.evaluation.adapted_parts import adapted_parts
 from align.evaluation.generation_digest import generation_digest
 from align.evaluation.processor_digest import processor_digest
-from align.evaluation.response_cache import CachedAPI, ResponseCache
+from align.evaluation.response_cache import CachedAPI, ResponseCache, opened
 from align.models.generation import Decoding
 from align.models.loading import reference_digest
 
@@ -47,7 +47,7 @@ class Subject(Protocol):
     def identity(self) -> dict[str, Any]:
         """What results say of the model: `name`, `adapter`, `digest`, `label`."""
 
-    def open(self, cache: Path) -> AbstractContextManager[Model]:
+    def open(self, cache: Path | ResponseCache) -> AbstractContextManager[Model]:
         """Load the model or connect to it, check that its adapter is at work, and answer from the cache.
 
         Raises `InactiveAdapterError`, `ResponseCacheError`, and what loading or connecting raises.
@@ -55,6 +55,9 @@ class Subject(Protocol):
 
     def generate_config(self) -> dict[str, Any]:
         """How to decode, as arguments of `inspect_ai.eval`."""
+
+    def dollars(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What so many tokens cost; None where no price is known."""
 
 
 def make_subject(config: Mapping[str, Any]) -> Subject:
@@ -155,12 +158,15 @@ class LocalSubject:
             "logprobs": self.logprobs or None,
         }
 
+    def dollars(self, input_tokens: int, output_tokens: int) -> None:
+        return None
+
     @contextmanager
-    def open(self, cache: Path) -> Iterator[Model]:
+    def open(self, cache: Path | ResponseCache) -> Iterator[Model]:
         import transformers
         from inspect_ai.model import get_model
 
-        with ResponseCache(cache) as responses:
+        with opened(cache) as responses:
             transformers.utils.logging.disable_progress_bar()  # there is one bar already
             model = get_model(
                 f"align/{self.name}",

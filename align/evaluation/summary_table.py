@@ -39,7 +39,8 @@ def results_table(summary: Mapping[str, Any]) -> Table:
 def _general_table(summary: Mapping[str, Any]) -> Table:
     """Figures with their intervals, overall and by part; `official` ones are the benchmark's own rule."""
     states = ", ".join(f"{count} {state}" for state, count in summary["states"].items())
-    table = Table(title=Text(_title(summary)), caption=f"percent with 95 % intervals; responses: {states}")
+    caption = f"percent with 95 % intervals; responses: {states}{_cut_off(summary)}"
+    table = Table(title=Text(_title(summary)), caption=caption)
     table.add_column("figure", min_width=14)
     groups = {"all": summary, **summary["by_part"]}
     for group in groups:
@@ -146,5 +147,14 @@ def _counts(summary: Mapping[str, Any]) -> str:
     return (
         f"percent with 95 % intervals; {summary['n_unanswerable']} unanswerable and "
         f"{summary['n_answerable']} answerable questions scored; "
-        f"{summary['n_unparsed']} unparsed, {summary['n_failed']} failed"
+        f"{summary['n_unparsed']} unparsed, {summary['n_failed']} failed{_cut_off(summary)}"
     )
+
+
+def _cut_off(summary: Mapping[str, Any]) -> str:
+    """How many responses reached the limit of tokens, as far as the server says how they ended."""
+    responses = summary.get("responses") or {}
+    rate = (responses.get("truncated_rate") or {}).get("value")
+    if rate is None:
+        return ""
+    return f", {responses['n_truncated']} cut off at {responses['max_new_tokens']} tokens ({_share(rate)})"

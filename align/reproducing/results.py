@@ -18,7 +18,10 @@ from align.run import content_digest
 Status = Literal["equal", "within", "different"]
 
 # What a run takes is another time each run, and what was in a cache then is not in one now.
-_VOLATILE = re.compile(r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per|flop_rate")
+_VOLATILE = re.compile(
+    r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per|flop_rate"
+    r"|^(input|output)_tokens$|^dollars$|^n_truncated$"
+)
 _GRADES = ("state", "correct", "reason", "rationality", "helpfulness", "parsed", "score", "official")
 # Where programs write figures that are not in their records.
 _DOCUMENTS = {

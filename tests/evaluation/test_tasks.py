@@ -262,13 +262,17 @@ def test_any_model_of_inspect_can_be_scored_and_a_missing_image_is_no_score(
     long += "Whoever took this picture stood in front of it on a bright day, with the light from behind. " * 3
     log = run(task, ["A clear square.", long], tmp_path / "logs")
     assert log.status == "success"
-    graded = {row.question_id: row for row in collect(made, Path(log.location.removeprefix("file://")))}
+    rows, facts = collect(made, Path(log.location.removeprefix("file://")))
+    graded = {row.question_id: row for row in rows}
     assert {id: row.state for id, row in graded.items()} == {
         "open": "answer",
         "why": "abstain",
         "what": "failed",
     }
     assert graded["why"].response == long
+    assert [fact and fact.truncated for fact in facts] == [
+        None if row.state == "failed" else False for row in rows
+    ]
     assert graded["what"].error is not None
     assert "gray.png" in graded["what"].error
     assert (graded["what"].correct, graded["what"].reason, graded["what"].response) == (None, None, None)

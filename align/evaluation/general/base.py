@@ -241,6 +241,7 @@ def _scorer(benchmark: Benchmark) -> Any:
     from inspect_ai.scorer import Target, mean, scorer
     from inspect_ai.solver import TaskState
 
+    from align.evaluation.response_facts import facts_of
     from align.evaluation.response_logprob import response_logprob
 
     @scorer(metrics=[mean()], name=benchmark.name)
@@ -248,7 +249,8 @@ def _scorer(benchmark: Benchmark) -> Any:
         async def score(state: TaskState, target: Target) -> Score:
             graded = benchmark.grade(item_of(state.metadata), state.output.completion)
             logprob, tokens = response_logprob(state.output)
-            return to_score(graded.model_copy(update={"logprob": logprob, "tokens": tokens}))
+            graded = graded.model_copy(update={"logprob": logprob, "tokens": tokens})
+            return to_score(graded, **facts_of(state.output))
 
         return score
 
@@ -260,7 +262,7 @@ def item_of(metadata: dict[str, Any]) -> Item:
     return Item.from_json(metadata["record"])
 
 
-def to_score(scored: Scored) -> Score:
+def to_score(scored: Scored, **details: Any) -> Score:
     """A scored row as Inspect's score, which keeps the whole row."""
     from inspect_ai.scorer import Score
 
@@ -269,7 +271,7 @@ def to_score(scored: Scored) -> Score:
         value=float(scored.score or 0.0),
         answer=scored.parsed if scored.parsed is not None else scored.response,
         explanation=f"{wanted}; {scored.state}; official: {scored.official}",
-        metadata={"graded": one_line(scored)},
+        metadata={**details, "graded": one_line(scored)},
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from align.evaluation import statistics
-from align.records import Scored
+from align.records import Graded, Scored
 
 Figure = dict[str, Any]
 """`value` (0-1, null without anything to divide by), `interval` ([low, high] or null), `n` (how many rows
@@ -32,9 +32,12 @@ def figure(
     }
 
 
-def clusters_of(scored: Sequence[Scored]) -> list[str]:
+def clusters_of(rows: Sequence[Scored | Graded]) -> list[str]:
     """What is resampled together: a row's image, or the row itself where there is none."""
-    return [row.image if row.image is not None else f"\x1f{row.sample_id}" for row in scored]
+    return [
+        f"\x1f{row.sample_id}" if isinstance(row, Scored) and row.image is None else str(row.image)
+        for row in rows
+    ]
 
 
 def rates(
