@@ -1,9 +1,9 @@
 """How much memory a training step will take and how long an epoch, from the shapes of model and rows.
 
-For one process with nothing sharded, in the layout that training uses: the prompt of a pair, its chosen and
-its rejected side in one sequence. Symbols: B rows in a batch; T tokens of a row (prompt and all completions),
-C of them in completions; L layers, h hidden width, q width of the attention heads together, f width of the
-MLP, V vocabulary; s bytes of an activation (4 for float32, 2 for half precision).
+For one of N processes, in the layout that training uses: the prompt of a pair, its chosen and its rejected
+side in one sequence. Symbols: B rows in a batch; T tokens of a row (prompt and all completions), C of them in
+completions; L layers, h hidden width, q width of the attention heads together, f width of the MLP, V
+vocabulary; P trainable parameters; s bytes of an activation (4 for float32, 2 for half precision).
 
 Memory, at the end of the forward pass or soon after, with B of the longest rows:
 
@@ -24,6 +24,20 @@ Memory, at the end of the forward pass or soon after, with B of the longest rows
 - *vision*: what the tower holds. A frozen one keeps nothing but the widest of its layers; a trained one keeps
   the inputs and outputs of all its linear layers.
 
+- *communication*: what several processes need beside, below.
+
+How these are shared by N processes (`StepPlan.sharding`), with the settings of configs/accelerate/:
+
+- *none*, DDP: each holds all, and the gradients a second time in the buckets that are summed.
+- *zero2*, DeepSpeed: weights in s bytes, all on each. Gradients, P s bytes, and the optimizer's states with the
+  float32 weights that it steps, 4 P bytes and `state` times that, are divided by N. Beside them two buffers of
+  `ZERO2_BUCKET` numbers, which DeepSpeed takes whatever is trained.
+- *zero3*, DeepSpeed: as zero2, the weights divided by N too. Beside them the weights that are put together for
+  use: what lies outside of the layers (embeddings, head), and two layers, one in use and one on its way; and a
+  buffer of h h numbers.
+- *fsdp*, FSDP2: weights, gradients and optimizer states as without sharding, divided by N; weights are put
+  together as above.
+
 Not in it: Python and its libraries (about 0.6 GiB on a CPU), the CUDA context, and what the allocator wastes.
 
 Time: forward FLOPs of a token are 2 N (N the weights of the linear layers that it passes) and 4 T q L for
@@ -31,7 +45,8 @@ attention, whose mask is dense. A step does forward and backward for activations
 the gradients of weights when all are trained (+1), the recomputation under gradient checkpointing (+1). A
 frozen tower runs once. Reference log-probs cost one forward of the data set more, in the first epoch. FLOPs
 over the rate of a matrix product of this shape on this device is the time if nothing else took any;
-`efficiency` is the share of that rate that training steps reach.
+`efficiency` is the share of that rate that training steps reach. What processes send each other takes no time
+here; `align.planning` looks at that.
 """
 
 from __future__ import annotations
@@ -39,7 +54,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -52,6 +67,11 @@ from align.training.completions import LOGITS_AT_ONCE
 OPTIMIZER_STATE = {"adamw": 2.0, "adam": 2.0, "lion": 1.0, "rmsprop": 1.0, "adagrad": 1.0, "sgd": 0.0}
 OPTIMIZER_STATE |= {"adafactor": 0.05, "galore": 0.5, "apollo": 0.5}
 """Optimizer state in sizes of the trained parameters, by the first of these names in `trainer.optim`."""
+
+ZERO2_BUCKET = 500_000_000
+"""Numbers in one of the two buffers in which DeepSpeed's ZeRO-2 reduces gradients: its `reduce_bucket_size`."""
+
+Sharding = Literal["none", "zero2", "zero3", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class ModelShape:
     tower_widest: int
     trains: tuple[Part, ...]
     adapter: bool  # LoRA and the like: norms and base weights are frozen
+    gathered_bytes: int = 0  # of the weights that sharding puts together for use at one time
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,7 @@ class StepPlan:
     gradient_checkpointing: bool = False
     optimizer: str = "adamw_torch"
     needs_reference: bool = True
+    sharding: Sharding = "none"  # over `processes`
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,7 @@ class RowTokens:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes at the peak of a step, by what they are for."""
+    """Bytes of one process at the peak of a step, by what they are for."""
 
     weights: int
     gradients: int
@@ -116,6 +138,7 @@ class MemoryEstimate:
     workspace: int
     logits: int
     vision: int
+    communication: int = 0
 
     @property
     def total(self) -> int:
@@ -169,11 +192,17 @@ def model_shape(model: nn.Module, family: Family) -> ModelShape:
         tower_widest=max((m.in_features + m.out_features for m in tower), default=0),
         trains=tuple(part for part, row in counts.items() if row["trainable"]),
         adapter=any("lora_" in name for name, _ in trainable),
+        gathered_bytes=_gathered_bytes(model),
     )
 
 
 def step_plan(
-    settings: Mapping[str, Any], model: nn.Module, *, processes: int = 1, needs_reference: bool
+    settings: Mapping[str, Any],
+    model: nn.Module,
+    *,
+    processes: int = 1,
+    needs_reference: bool,
+    sharding: Sharding = "none",
 ) -> StepPlan:
     """The plan that a `trainer` config and the model's dtype make, with the defaults of `transformers`."""
     device = next(model.parameters()).device
@@ -189,6 +218,7 @@ def step_plan(
         gradient_checkpointing=bool(settings.get("gradient_checkpointing")),
         optimizer=str(settings.get("optim") or "adamw_torch"),
         needs_reference=needs_reference,
+        sharding=sharding,
     )
 
 
@@ -204,14 +234,16 @@ def estimate_memory(shape: ModelShape, plan: StepPlan, rows: Sequence[RowTokens]
     kept = tokens * shape.hidden * s if plan.gradient_checkpointing else layer
     patches = max(row.patches for row in rows) * plan.batch
     tower_trains = bool({"vision_tower", "projector"} & set(shape.trains))
+    weights, gradients, optimizer, communication = _states(shape, plan)
     return MemoryEstimate(
-        weights=shape.weight_bytes + (2 * shape.float32_parameters if s == 2 else 0),
-        gradients=shape.trainable_bytes,
-        optimizer=_optimizer_bytes(shape, plan.optimizer),
+        weights=weights,
+        gradients=gradients,
+        optimizer=optimizer,
         activations=kept * shape.layers + (layer if plan.gradient_checkpointing else 0),
         workspace=layer + plan.batch * longest.total**2 * s,
         logits=16 * min(most_completion * shape.vocabulary, LOGITS_AT_ONCE),
         vision=patches * s * (shape.tower_kept_width if tower_trains else shape.tower_widest),
+        communication=communication,
     )
 
 
@@ -277,6 +309,48 @@ def measure_flop_rate(shape: ModelShape, plan: StepPlan, device: torch.device, t
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def _states(shape: ModelShape, plan: StepPlan) -> tuple[int, int, int, int]:
+    """Bytes of weights, gradients, optimizer and communication that one of the processes holds."""
+    s, n = plan.activation_bytes, plan.processes
+    optimizer = _optimizer_bytes(shape, plan.optimizer)
+    if plan.sharding in ("none", "fsdp"):
+        weights = shape.weight_bytes + (2 * shape.float32_parameters if s == 2 else 0)
+        if plan.sharding == "none" or n == 1:
+            return weights, shape.trainable_bytes, optimizer, shape.trainable_bytes if n > 1 else 0
+        return (
+            -(-shape.weight_bytes // n),  # those put together are cast, not the rest
+            -(-shape.trainable_bytes // n),
+            -(-optimizer // n),
+            shape.gathered_bytes,
+        )
+    # DeepSpeed turns the whole model into half precision and keeps float32 copies of what is trained.
+    stored = shape.weight_bytes - (2 * shape.float32_parameters if s == 2 else 0)
+    gradients = -(-shape.trainable_parameters * s // n)
+    optimizer = -(-(optimizer + 4 * shape.trainable_parameters) // n)
+    if plan.sharding == "zero2":
+        return stored, gradients, optimizer, 2 * ZERO2_BUCKET * s
+    return -(-stored // n), gradients, optimizer, shape.gathered_bytes + shape.hidden**2 * s
+
+
+def _gathered_bytes(model: nn.Module) -> int:
+    """Of the largest two layers, and of all that lies in none: embeddings, head, norms, projector."""
+
+    def size(module: nn.Module) -> int:
+        return sum(p.numel() * p.element_size() for p in module.parameters())
+
+    layers: list[int] = []
+
+    def visit(module: nn.Module) -> None:
+        for child in module.children():
+            if isinstance(child, nn.ModuleList):
+                layers.extend(size(layer) for layer in child)
+            else:
+                visit(child)
+
+    visit(model)
+    return size(model) - sum(layers) + sum(sorted(layers)[-2:])
 
 
 def _optimizer_bytes(shape: ModelShape, optimizer: str) -> int:
