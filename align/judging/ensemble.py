@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -42,7 +44,8 @@ class Ensemble:
 
     @property
     def digest(self) -> str:
-        return stable_id("ensemble", *sorted(member.digest for member in self.members))
+        code = inspect.getsource(sys.modules[__name__])
+        return stable_id("ensemble", code, *sorted(member.digest for member in self.members))
 
     @property
     def asks(self) -> frozenset[Asked]:

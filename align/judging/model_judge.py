@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from align.calling.call import Call, Decode, Outcome, Unusable
@@ -22,6 +23,8 @@ from align.judging.judged import Judged, calls_for, not_a_text, verdict_on
 from align.judging.parsing import Unparsable, is_planted, parse_flag, parse_mark
 from align.judging.prompts import ASKED, FORM, LABEL, SCHEMA, Asked, Prompts, Shown
 from align.records import DataError, Problem, Verdict, digest_of_text, stable_id
+
+_CODE = ("fencing", "judged", "model_judge", "parsing", "prompts")
 
 Key = tuple[str, str]  # a question's id and the digest of a text: what is judged once
 
@@ -96,7 +99,10 @@ class ModelJudge:
             asked: [ask.endpoint.digest(ask.decoding), vars(ask.shown)]
             for asked, ask in sorted(self.questions.items())
         }
-        return stable_id("model", self.prompts.digest, json.dumps(asks), str(self.max_characters))
+        # At temperature 0 no seed is sent.
+        sampled = any(ask.endpoint.seeds and ask.decoding.temperature != 0 for ask in self.questions.values())
+        settings = [self.max_characters, self.seed if sampled else None]
+        return stable_id("model", code_digest(), self.prompts.digest, json.dumps(asks), json.dumps(settings))
 
     @property
     def asks(self) -> frozenset[Asked]:
@@ -266,6 +272,13 @@ class ModelJudge:
         ]
         if problems:
             raise DataError(problems)
+
+
+@cache
+def code_digest() -> str:
+    """Of the code that quotes what is judged and reads the replies: versions of it are different judges."""
+    folder = Path(__file__).parent
+    return stable_id(*((folder / f"{name}.py").read_text(encoding="utf-8") for name in _CODE))
 
 
 def parse_reply(asked: Asked, reply: str, tag: str, message: str) -> bool | int:

@@ -11,6 +11,7 @@ from align.judging.files import items_to_judge, write_verdicts
 from align.judging.judged import Judged, verdict_on
 from align.judging.making import make_judge
 from align.judging.measuring import detection
+from align.judging.model_judge import code_digest
 from align.judging.prompts import ASKED
 from align.judging.rule_judge import RuleJudge
 from align.judging.summary import as_table, summarise
@@ -363,3 +364,32 @@ def test_each_choice_that_could_change_a_verdict_changes_the_digest():
     }
     assert len(digests) == 6
     assert digest(endpoint=ASK["endpoint"] | {"base_url": "http://127.0.0.1:2/v1", "attempts": 9}) == digest()
+
+
+def test_a_seed_that_is_sent_changes_the_digest_and_one_that_is_not_does_not():
+    def digest(seed, **changes):
+        config = {"kind": "model", "asks": {"refusal": ASK | changes}}
+        return make_judge(config, root=".", journal="journal", seed=seed).digest
+
+    sampled = {"decoding": ASK["decoding"] | {"temperature": 1.0}}
+    unseeded = sampled | {"endpoint": ASK["endpoint"] | {"seeds": False}}
+    assert digest(0, **sampled) != digest(1, **sampled)
+    assert digest(0, **unseeded) == digest(1, **unseeded)
+    assert digest(0, decoding=ASK["decoding"] | {"temperature": 0.0}) == digest(
+        1, decoding=ASK["decoding"] | {"temperature": 0.0}
+    )
+
+
+def test_code_that_reads_replies_otherwise_is_another_judge(monkeypatch):
+    judge = made({"kind": "model", "asks": {"refusal": ASK}})
+    before, read = judge.digest, Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda file, **how: read(file, **how) + "#" * (file.name == "parsing.py")
+    )
+    code_digest.cache_clear()
+    try:
+        assert judge.digest != before
+    finally:
+        monkeypatch.undo()
+        code_digest.cache_clear()
+    assert judge.digest == before
