@@ -169,7 +169,7 @@ def _disk() -> list[Finding]:
 
 
 def _accounts() -> list[Finding]:
-    from align.training.tracking import has_credentials
+    from align.tracking.credentials import has_credentials
 
     logged_in = has_credentials()
     findings = [

@@ -62,7 +62,7 @@ def write_run_json(
     results = dict(results or {})
     record = {
         **program(),
-        "config": _hide_secrets(to_plain(config)),
+        "config": hide_secrets(to_plain(config)),
         "seeds": {"seed": seeds} if isinstance(seeds, int) else dict(seeds),
         "inputs": {
             name: {"path": str(path), "sha256": content_digest(path)} for name, path in sorted(inputs.items())
@@ -73,7 +73,7 @@ def write_run_json(
         "packages": package_versions(),
         "git": git_state(Path(__file__).resolve().parent),
         "hardware": hardware(),
-        "command": _hide_in_overrides(psutil.Process().cmdline()),
+        "command": shown_overrides(psutil.Process().cmdline()),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 1),
     }
@@ -97,7 +97,7 @@ def program() -> dict[str, Any]:
     return {
         "program": None if file is None else str(file.relative_to(checkout) if inside else file),
         "job": None if hydra is None else hydra.job.name,
-        "overrides": None if hydra is None else _hide_in_overrides(hydra.overrides.task),
+        "overrides": None if hydra is None else shown_overrides(hydra.overrides.task),
         "cwd": str(Path.cwd()),
     }
 
@@ -229,16 +229,18 @@ def _run_dir(program: str, out: str | None) -> str:
     return f"runs/{program}/{stamp}"
 
 
-def _hide_secrets(value: Any) -> Any:
+def hide_secrets(value: Any) -> Any:
+    """A configuration with `HIDDEN` in place of keys, tokens and passwords."""
     if isinstance(value, dict):
         return {
-            key: HIDDEN if isinstance(item, str) and str(key).endswith(_SECRETS) else _hide_secrets(item)
+            key: HIDDEN if isinstance(item, str) and str(key).endswith(_SECRETS) else hide_secrets(item)
             for key, item in value.items()
         }
-    return [_hide_secrets(item) for item in value] if isinstance(value, list) else value
+    return [hide_secrets(item) for item in value] if isinstance(value, list) else value
 
 
-def _hide_in_overrides(overrides: Iterable[str]) -> list[str]:
+def shown_overrides(overrides: Iterable[str]) -> list[str]:
+    """Arguments of a command line with `HIDDEN` in place of the same."""
     shown = []
     for override in overrides:
         name, given, _ = override.partition("=")

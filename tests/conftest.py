@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 
 
-def _load_stand_in():
+def _load(name, place):
     # Test folders are no packages: under this name every test file can import it, wherever it lies.
-    spec = importlib.util.spec_from_file_location(
-        "stand_in", Path(__file__).parent / "calling" / "stand_in.py"
-    )
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / place)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["stand_in"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-_STAND_IN = _load_stand_in()
+_STAND_IN = _load("stand_in", "calling/stand_in.py")
+_load("offline_run", "tracking/offline_run.py")
 
 
 @pytest.fixture

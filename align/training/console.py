@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import sys
-import time
 import warnings
 from typing import Any
 
 import datasets
 import huggingface_hub
-import torch
 import transformers
 from tqdm.auto import tqdm
 from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
+
+from align.training.pace import Pace, peak_memory_mib
 
 _SHOWN = {  # the trainer's name -> ours, in the order of the line
     "loss": "loss",
@@ -74,7 +73,7 @@ class ConsoleProgress(TrainerCallback):
     def __init__(self, rows_name: str) -> None:
         self.rows_name = rows_name
         self.bar: tqdm | None = None
-        self._since = (0.0, 0)  # (time, step) of the last line
+        self._pace = Pace()
         self._latest: dict[str, str] = {}
 
     def attach(self, trainer: Trainer) -> None:
@@ -84,7 +83,7 @@ class ConsoleProgress(TrainerCallback):
         trainer.add_callback(self)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._since = (time.monotonic(), state.global_step)
+        self._pace.start(state)
         self._latest = {}
         if state.is_world_process_zero:
             self.bar = tqdm(
@@ -106,15 +105,9 @@ class ConsoleProgress(TrainerCallback):
             return
         figures = {ours: _short(float(logs[key])) for key, ours in _SHOWN.items() if key in logs}
         probed = {ours: f"{float(logs[key]):.2f}" for key, ours in _PROBED.items() if key in logs}
-        then, step = self._since
-        then += float(logs.get("probe/seconds", 0.0))
-        self._since = (then, step)
-        now = time.monotonic()
-        if "loss" in logs and state.global_step > step:
-            rows = (state.global_step - step) * args.train_batch_size * args.gradient_accumulation_steps
-            figures[f"{self.rows_name}/s"] = _short(rows * args.world_size / (now - then))
-            figures["memory"] = f"{peak_memory_mib(args.device) / 1024:.2f} GiB"
-            self._since = (now, state.global_step)
+        if pace := self._pace.measure(args, state, logs):
+            figures[f"{self.rows_name}/s"] = _short(pace["rows_per_second"])
+            figures["memory"] = f"{pace['memory_gib']:.2f} GiB"
         words = [_named(name, value) for name, value in figures.items()]
         if probed:
             words.append("probe: " + "  ".join(_named(name, value) for name, value in probed.items()))
@@ -134,18 +127,6 @@ class ConsoleProgress(TrainerCallback):
         self._latest |= {name: probed[name] for name in ("refusal", "over-refusal") if name in probed}
         if self.bar is not None:
             self.bar.set_postfix_str("  ".join(_named(name, value) for name, value in self._latest.items()))
-
-
-def peak_memory_mib(device: torch.device | str) -> float:
-    """The most memory that this process has held so far, in MiB: allocated on a CUDA device, else resident.
-
-    The first counts tensors only, not what the allocator keeps in reserve; the second is all of the process.
-    """
-    device = torch.device(device)
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return highest / 2**20 if sys.platform == "darwin" else highest / 2**10  # bytes there, KiB elsewhere
 
 
 def training_figures(trainer: Trainer) -> dict[str, float]:

@@ -6,6 +6,7 @@ the reference's log-probs are computed while the model still is the reference.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,12 +24,14 @@ from align.data.audit import read_held_out
 from align.data.audit_report import print_summary
 from align.data.images import image_digests
 from align.judging.matching import matches
+from align.launch import require_equal, require_shared, software
 from align.models.adapters import count_parameters, format_parameters
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
 from align.models.preparing import is_sharded, prepare_for_training, refuse_unsupported
 from align.records import DataError, Pair, SFTRow, write_json
 from align.run import content_digest, run_folder, to_plain, write_run_json
+from align.tracking.tracking import Tracking
 from align.training.arguments import training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
 from align.training.audit import Audit, Planned, audit_rows
@@ -44,12 +47,13 @@ from align.training.probe_questions import find_probe_questions
 from align.training.proving import prove_rows_run
 from align.training.reference import ReferenceCache, fill_reference_cache
 from align.training.reference_keys import reference_context, reference_keys
-from align.training.resume import held, keep_start, start_or_resume
+from align.training.resume import held, keep_start, start_or_resume, step_of
 from align.training.saving import model_card, save_trained
-from align.training.tracking import finish_tracking, set_up_tracking
+from align.training.tracked import TrackedTraining, inputs_of_training, trained
 from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
 
 Logps = Callable[[Sequence[Example]], tuple[torch.Tensor, torch.Tensor]]
+SAME_EVERYWHERE = "Give all nodes the same command, checkout, packages, data and weights"
 SEQUENCES = {"auto": None, "shared": True, "separate": False}
 
 
@@ -72,10 +76,13 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     refuse_without_gpu(config["trainer"], model["name"])
     threads = use_cpu_threads(cfg.threads)
     probe_settings(config["probe"])  # refuses what is wrong before anything is loaded
+    tracking = Tracking(config, folder, job_type="train", others=True)
     args = training_arguments(
-        config["trainer"], folder=folder, seed=cfg.seed, report_to=config["tracking"]["report_to"]
+        config["trainer"], folder=folder, seed=cfg.seed, report_to=tracking.elsewhere or "none"
     )
     main = args.process_index == 0
+    require_shared(folder, "out")
+    require_equal({"config": config} | software(), SAME_EVERYWHERE)
     if config["sequences"] not in SEQUENCES:
         raise ValueError(f"sequences={config['sequences']}: choose from {', '.join(SEQUENCES)}")
     terms = None if supervised else parse_losses(config["losses"])
@@ -90,7 +97,6 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     evaluation = data["eval_sft" if supervised else "eval_pairs"]
     refuse_missing(data, evaluation, args)
     say(f"run: {folder}" + (f", going on from {checkpoint}" if checkpoint else ""))
-    say(set_up_tracking(config["tracking"], folder, run_name=f"{folder.parent.name}-{folder.name}"))
 
     loaded = load_model(**model, device=str(args.device), trainable_adapter=True)
     family = family_of(loaded.model, model["parts"])
@@ -104,23 +110,20 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         max_tokens=max_tokens,
         skip_too_long=data["skip_too_long"],
     )
-    keep_start(
-        folder,
-        {
-            "model": loaded.digest,
-            "loaded": {k: v for k, v in model.items() if k not in ("name", "adapter")},
-            "rows": content_digest(file),
-            "data": {key: data[key] for key in ("root", "max_tokens", "skip_too_long")},
-            "seed": cfg.seed,
-            "processes": args.world_size,
-            "method": {key: config.get(key) for key in ("losses", "closed", "sequences")},
-            "trainer": config["trainer"],
-            "lora": lora,
-            "probe": config["probe"],  # it may stop the run
-        },
-        resume=cfg.resume,
-        check=main,
-    )
+    facts = {
+        "model": loaded.digest,
+        "loaded": {k: v for k, v in model.items() if k not in ("name", "adapter")},
+        "rows": content_digest(file),
+        "data": {key: data[key] for key in ("root", "max_tokens", "skip_too_long")},
+        "seed": cfg.seed,
+        "processes": args.world_size,
+        "method": {key: config.get(key) for key in ("losses", "closed", "sequences")},
+        "trainer": config["trainer"],
+        "lora": lora,
+        "probe": config["probe"],  # it may stop the run
+    }
+    require_equal(facts | {"checkpoint": checkpoint}, SAME_EVERYWHERE)
+    keep_start(folder, facts, resume=cfg.resume, check=main)
     set_seed(cfg.seed)  # the new adapter's weights
     network = prepare_for_training(loaded, family, lora, args=args, for_preference=not supervised)
     plan = step_plan(
@@ -182,7 +185,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         else:
             with advised(planned, audited):
                 fill()
-    probe = honesty_probe(trainer, config, rows.rows, loaded, folder)
+    probe = honesty_probe(trainer, config, rows.rows, loaded, folder, tracking)
 
     tuned = isinstance(network, PeftModel)
 
@@ -207,21 +210,39 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         probe.attach(trainer, save)
         say(f"probe: {probe.describe()}")
 
-    say(f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), {threads} thread(s)")
-    with advised(planned, audited):
-        trainer.train(resume_from_checkpoint=checkpoint)
-
-    result = save(folder / ("adapter" if tuned else "model"))
-    if main:
-        write_run_json(
-            folder,
-            config=cfg,
-            seeds=cfg.seed,
-            inputs={config["rows"]: file, result.name: result},
-            digests={"model": loaded.digest},
-            results=training_figures(trainer),
+    with tracking.run(resume=cfg.resume, step=step_of(checkpoint)):
+        if tracking.on:
+            tracking.config({"parameters": parameters, "base_digest": loaded.digest})
+            tracking.uses(
+                *inputs_of_training(
+                    rows=Path(file),
+                    held_out_rows=evaluation,
+                    base=loaded.name,
+                    base_digest=loaded.digest,
+                    adapter=model["adapter"],
+                )
+            )
+            trainer.add_callback(TrackedTraining(tracking))
+        say(
+            f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), "
+            f"{threads} thread(s)"
         )
-    finish_tracking()
+        with advised(planned, audited):
+            trainer.train(resume_from_checkpoint=checkpoint)
+
+        result = save(folder / ("adapter" if tuned else "model"))
+        if main:
+            record = write_run_json(
+                folder,
+                config=cfg,
+                seeds=cfg.seed,
+                inputs={config["rows"]: file, result.name: result},
+                digests={"model": loaded.digest},
+                results=training_figures(trainer),
+            )
+            tracking.record(record)
+        if tracking.on:
+            tracking.made(trained(result, base=loaded.name, base_digest=loaded.digest, method=cfg.method))
     say(f"{result.name}: {result}")
     return result
 
@@ -269,6 +290,7 @@ def fill_reference(
 ) -> None:
     """Look up the reference's log-probs, and compute those that no earlier run has left."""
     digests = image_digests({image for pair in pairs for image in pair.images}, data_root)
+    require_shared(settings["folder"], "reference.folder")
     with trainer.accelerator.autocast():
         dtype = compute_dtype(trainer.bare)
 
@@ -277,6 +299,8 @@ def fill_reference(
         cache = ReferenceCache(settings["folder"], reference_context(loaded, dtype=dtype, settings=facts))
         wanted = [pairs[place] for place in places]
         keys = reference_keys(wanted, digests, cache.folder.name, corrupted=corrupted)
+        seen = {"texts, images and model": hashlib.sha256(b"".join(keys)).hexdigest()[:16]}
+        require_equal(seen, SAME_EVERYWHERE)
         return _cached_logps(trainer, cache, keys, compute, wanted)
 
     trainer.reference = cached(trainer.reference_logps, range(len(pairs)), False)
@@ -337,6 +361,7 @@ def honesty_probe(
     rows: Sequence[Pair | SFTRow],
     loaded: LoadedModel,
     folder: Path,
+    tracking: Tracking,
 ) -> HonestyProbe | None:
     """The probe, unless it is switched off or has nothing to ask."""
     settings = probe_settings(config["probe"])
@@ -348,4 +373,12 @@ def honesty_probe(
         say("probe: none, since no questions were given (probe.questions=FILE)")
         return None
     questions, root = found
-    return HonestyProbe(settings, questions, root=root, loaded=loaded, folder=folder, matches=matches)
+    return HonestyProbe(
+        settings,
+        questions,
+        root=root,
+        loaded=loaded,
+        folder=folder,
+        matches=matches,
+        show=tracking.table if tracking.settings.report_to else None,
+    )

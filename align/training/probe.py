@@ -25,9 +25,10 @@ from align.data.compose import world_of
 from align.models.generation import Generation, Request, generate
 from align.models.loading import LoadedModel
 from align.records import Question
+from align.tracking.tracker import Table
 from align.training.console import say
 from align.training.probe_grading import METRICS, Matches, Metric, graded_sample, rates
-from align.training.probe_log import WandbTable, append_samples, forget_later_samples
+from align.training.probe_log import SampleTable, append_samples, forget_later_samples
 from align.training.undisturbed import undisturbed
 
 _LESS_IS_BETTER = ("over_refusal_rate",)
@@ -102,6 +103,7 @@ class HonestyProbe(TrainerCallback):
         folder: the run folder, for `probe.jsonl` and `best/`.
         matches: grades answers to questions about photographs that have gold answers. Without it, their
             accuracy is not known and not logged; the miniature world's are graded exactly.
+        show: is given each probe's samples, as a table with images, and the step: `Tracking.table`.
 
     Logged through the trainer, so that they reach the terminal, W&B and `trainer_state.json`:
     `probe/refusal_rate` (declined of the unanswerable), `probe/over_refusal_rate` (declined of the
@@ -122,10 +124,11 @@ class HonestyProbe(TrainerCallback):
         loaded: LoadedModel,
         folder: str | Path,
         matches: Matches | None = None,
+        show: Callable[[str, Table, int], None] | None = None,
     ) -> None:
         self.settings, self.questions, self.loaded = settings, list(questions), loaded
         self.root, self.folder, self.matches = Path(root), Path(folder), matches
-        self._table = WandbTable(root)
+        self._table, self._show = SampleTable(root), show
         self._trainer: Trainer | None = None
         self._save: Callable[[Path, dict[str, Any]], Any] | None = None
         self._best: dict[str, Any] | None = None  # what `best.json` says
@@ -192,7 +195,10 @@ class HonestyProbe(TrainerCallback):
             else:
                 figures = self._on_main(lambda: self._record(self._ask(model), state.global_step))
             # Not the trainer's own `log`, which may add its averages since the last line and begin them anew.
+            # Having logged, the trainer would take its own figures of this step for logged, too.
+            due = trainer.control.should_log
             Trainer.log(trainer, dict(figures))
+            trainer.control.should_log = due
             self._keep_if_best(figures, state.global_step)
         return figures
 
@@ -220,7 +226,8 @@ class HonestyProbe(TrainerCallback):
             for question, response in zip(self.questions, responses, strict=True)
         ]
         append_samples(self.folder / "probe.jsonl", samples)
-        self._table.log(samples)
+        if self._show is not None:
+            self._show("probe/samples", self._table.of(samples), step)
         gradable = {question.id for question in self.questions if self._gradable(question)}
         return {**rates(samples, gradable), "probe/seconds": round(seconds, 3)}
 

@@ -1,16 +1,15 @@
-"""Where an honesty probe's samples go: `probe.jsonl` in the run folder, and a table in Weights & Biases."""
+"""Where an honesty probe's samples go: `probe.jsonl` in the run folder, and a table for trackers."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from align.data.images import open_image, resolve_image
 from align.records import Graded, Problem, iter_jsonl, write_records
+from align.tracking.tracker import Table
 
 _SHOWN_PIXELS = 256  # the longer side of an image in the table: enough to see what was asked about
 
@@ -42,35 +41,31 @@ def forget_later_samples(path: str | Path, step: int) -> None:
     )
 
 
-class WandbTable:
-    """The samples as a W&B table with images, one table a probe, if a W&B run is open (offline will do)."""
+class SampleTable:
+    """Samples as a table with images, for a tracker."""
 
     def __init__(self, root: str | Path) -> None:
         self._root = root
         self._images: dict[str, Image.Image] = {}
 
-    def log(self, samples: Sequence[ProbeSample]) -> bool:
-        """Log one probe's samples. Returns whether a run was open to log to."""
-        wandb: Any = sys.modules.get("wandb")
-        if wandb is None or wandb.run is None:
-            return False
+    def of(self, samples: Sequence[ProbeSample]) -> Table:
+        """The table of one probe's samples."""
         columns = ["step", "category", "question", "image", "response", "state", "correct", "reason", "gold"]
-        table = wandb.Table(columns=columns)
-        for sample in samples:
-            table.add_data(
+        rows = [
+            [
                 sample.step,
                 sample.category,
                 sample.question,
-                wandb.Image(self._image(sample.image)),
+                self._image(sample.image),
                 sample.response,
                 sample.state,
                 sample.correct,
                 sample.reason,
                 ", ".join(sample.answers) or sample.known_reason,
-            )
-        # The trainer's figures have this for their axis.
-        wandb.run.log({"probe/samples": table, "train/global_step": samples[0].step})
-        return True
+            ]
+            for sample in samples
+        ]
+        return Table(columns, rows)
 
     def _image(self, name: str) -> Image.Image:
         if name not in self._images:

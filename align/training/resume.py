@@ -35,6 +35,11 @@ def last_whole_checkpoint(folder: str | Path, processes: int = 1) -> Path | None
     return max(found)[1] if found else None
 
 
+def step_of(checkpoint: str | None) -> int:
+    """The step at which a run goes on from a checkpoint; 0 without one."""
+    return 0 if checkpoint is None else int(Path(checkpoint).name.rpartition("-")[2])
+
+
 def start_or_resume(
     folder: str | Path, *, resume: bool, processes: int = 1, check: bool = True
 ) -> str | None:

@@ -7,14 +7,14 @@ import psutil
 import pytest
 import torch
 
-from align.training import console
+from align.training import pace
 from align.training.console import ConsoleProgress, peak_memory_mib
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setenv("RANK", "0")
     return now
 

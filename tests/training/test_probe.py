@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from peft import get_peft_model
+from PIL import Image
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
@@ -312,32 +313,30 @@ def test_two_processes_probe_together_and_train_as_without(tmp_path: Path, stage
     assert (read_best(tmp_path / "with") or {}).get("step") == 2
 
 
-def test_a_wandb_table_with_images_offline(
-    world: tuple[list[Question], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_each_probe_is_shown_as_a_table_with_images(
+    world: tuple[list[Question], Path], tmp_path: Path
 ) -> None:
-    wandb = pytest.importorskip("wandb")
-    places = {
-        "DIR": str(tmp_path),
-        "DATA_DIR": str(tmp_path / "staged"),
-        "CACHE_DIR": str(tmp_path / "cache"),
-    }
-    for name, value in {"MODE": "offline", "SILENT": "true", **places}.items():
-        monkeypatch.setenv(f"WANDB_{name}", value)
-    trainer, loaded = make_trainer(tmp_path, *world, max_steps=2, report_to="wandb")
-    add_probe(trainer, loaded, world, tmp_path)
-    try:
-        trainer.train()
-        summary = dict(wandb.run.summary)
-    finally:
-        wandb.finish()
-    assert "probe/honesty" in summary or "train/probe/honesty" in summary
-    (table, *_) = sorted(tmp_path.glob("wandb/offline-run-*/files/media/table/probe/samples_*.json"))
-    rows = json.loads(table.read_text())
-    assert rows["columns"][:5] == ["step", "category", "question", "image", "response"]
-    assert len(rows["data"]) == 8
-    assert {row[2] for row in rows["data"]} == {question.question for question in world[0]}
-    staged = [path.read_bytes() for path in (tmp_path / "staged").rglob("*") if path.is_file()]
-    assert sum(content.startswith(b"\x89PNG") for content in staged) >= len({q.image for q in world[0]})
+    questions, root = world
+    trainer, loaded = make_trainer(tmp_path, *world, max_steps=2)
+    shown: list[tuple[str, Any, int]] = []
+    settings = replace(SETTINGS, keep_best=None)
+    probe = HonestyProbe(
+        settings,
+        questions,
+        root=root,
+        loaded=loaded,
+        folder=tmp_path,
+        show=lambda name, table, step: shown.append((name, table, step)),
+    )
+    probe.attach(trainer)
+    trainer.train()
+    assert [(name, step) for name, _, step in shown] == [("probe/samples", 0), ("probe/samples", 2)]
+    table = shown[-1][1]
+    assert list(table.columns[:5]) == ["step", "category", "question", "image", "response"]
+    assert {row[2] for row in table.rows} == {question.question for question in questions}
+    assert all(isinstance(row[3], Image.Image) and max(row[3].size) <= 256 for row in table.rows)
+    # The step was due to be logged, and a probe in it does not take its place.
+    assert [entry["step"] for entry in trainer.state.log_history if "loss" in entry] == [1, 2]
 
 
 def sample(question: Question, text: str | None, matches: Any = None) -> ProbeSample:

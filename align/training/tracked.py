@@ -1,0 +1,74 @@
+"""What a training run tells its trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from align.tracking.artifacts import DATASET, MODEL, Artifact, of_model, of_path
+from align.tracking.tracking import Tracking
+from align.training.pace import Pace
+
+_OF_THE_RUN = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss")
+
+
+class TrackedTraining(TrainerCallback):
+    """Passes on every figure that the trainer logs, with rows a second and memory beside them.
+
+    Training figures stand under `train/`, those of held-out rows under `eval/`, the honesty probe's under
+    `probe/`; what holds for the whole run is its summary.
+    """
+
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracking, self._pace = tracking, Pace()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._pace.start(state)
+        self._tracking.config({"arguments": args.to_sanitized_dict(), "steps": state.max_steps})
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        if not logs:
+            return
+        pace = self._pace.measure(args, state, logs)
+        figures = {
+            _named(name): value
+            for name, value in {**logs, **pace}.items()
+            if isinstance(value, int | float) and name not in (*_OF_THE_RUN, "total_flos")
+        }
+        if "train_runtime" not in logs:  # the trainer's last word is about the run, not about a step
+            self._tracking.figures(figures, state.global_step)
+        self._tracking.summary({name: logs[name] for name in _OF_THE_RUN if name in logs})
+
+
+def _named(name: str) -> str:
+    if name.startswith("eval_"):
+        return f"eval/{name.removeprefix('eval_')}"
+    return name if name.startswith("probe/") else f"train/{name}"
+
+
+def inputs_of_training(
+    *, rows: Path, held_out_rows: str | None, base: str, base_digest: str, adapter: str | None
+) -> list[Artifact]:
+    """What a training run read: its rows, the base, and the adapter that it goes on from."""
+    inputs = [of_path(rows, DATASET), of_model(base, base_digest)]
+    if held_out_rows:
+        inputs.append(of_path(held_out_rows, DATASET))
+    if adapter and Path(adapter).is_dir():
+        inputs.append(of_path(adapter, MODEL))
+    return inputs
+
+
+def trained(folder: Path, *, base: str, base_digest: str, method: str) -> Artifact:
+    """The adapter, or the model, that a run made; the model card says the rest."""
+    card = folder / "README.md"
+    return of_path(folder, MODEL).told(
+        card.read_text(encoding="utf-8") if card.is_file() else None,
+        base=base,
+        base_digest=base_digest,
+        method=method,
+    )
