@@ -75,7 +75,20 @@ def _of_the_machine(error: BaseException) -> str | None:
         return _disk_full(error)
     if _is_out_of_memory(error, text):
         return _out_of_memory(text)
+    if _is_of_another_process(error, text):
+        return (
+            f"another process of this launch has ended, or cannot be reached: {text.splitlines()[0]}\n"
+            "What stopped it stands in its own messages, which may be on another node. When that is mended, "
+            "the same command on every node goes on; training does with resume=true"
+        )
     return None
+
+
+def _is_of_another_process(error: BaseException, text: str) -> bool:
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in text
 
 
 def _is_full(error: BaseException, text: str) -> bool:

@@ -44,6 +44,7 @@ from align.launch import LaunchError, here
 from align.records import DataError
 from align.reporting.corruption_figure import plot_corruption
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 USERS_ERRORS = (
     BenchmarkError,
@@ -60,6 +61,7 @@ USERS_ERRORS = (
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
     cache = Path(cfg.cache or folder / "responses.sqlite")

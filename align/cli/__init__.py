@@ -83,7 +83,8 @@ def overview() -> str:
     lines += [
         "`mohoalign help PROGRAM` tells what a program does, `mohoalign PROGRAM --help` its settings.",
         "`--show` before the program prints what would be run. Training programs go through",
-        f"`accelerate launch` and take {', '.join(LAUNCH_OPTIONS)}.",
+        f"`accelerate launch` and take {', '.join(LAUNCH_OPTIONS)};",
+        "with one of these, `benchmark` runs in several processes, too.",
     ]
     return "\n".join(lines)
 

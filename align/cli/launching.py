@@ -1,4 +1,8 @@
-"""The command that runs a program: plain Python, or `accelerate launch` for one that trains."""
+"""The command that runs a program: plain Python, or `accelerate launch` for one that trains.
+
+A program that can share its work between processes, such as the benchmark, is launched where the launcher's
+options ask for it.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +30,14 @@ _ONLY_ASK = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--v
 def command_for(program: Program, arguments: Sequence[str]) -> list[str]:
     """The command line that runs `program`, from the path of this Python on. Raises `ProgramError`."""
     options, rest = split_options(arguments)
-    if options and not program.launched:
+    launched = program.launched or (program.may_be_launched and bool(options))
+    if options and not launched:
         raise ProgramError(
-            f"{next(iter(options))} is for programs that train through `accelerate launch`, and "
+            f"{next(iter(options))} is for programs that run through `accelerate launch`, and "
             f"{program.group}/{program.file.name} runs in one process: leave it out"
         )
     plain = [sys.executable, str(program.file), *rest]
-    if not program.launched or _ONLY_ASK & {argument.partition("=")[0] for argument in rest}:
+    if not launched or _ONLY_ASK & {argument.partition("=")[0] for argument in rest}:
         return plain
     # --quiet: the program has said what went wrong, and accelerate's own traceback would bury it.
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--quiet"]

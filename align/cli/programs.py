@@ -45,6 +45,11 @@ class Program:
         """Whether it is for `accelerate launch`: its docstring shows the command."""
         return f"accelerate launch {self.group}/{self.file.name}" in self.docstring()
 
+    @property
+    def may_be_launched(self) -> bool:
+        """Whether it runs in one process, or in several where one asks for them: its docstring shows that."""
+        return f"accelerate launch --num_processes 8 {self.group}/{self.file.name}" in self.docstring()
+
     def config_name(self) -> str | None:
         """Its configuration in configs/, as it tells Hydra; None for a program without one."""
         for node in ast.walk(_parsed(self.file)):

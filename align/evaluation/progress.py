@@ -58,3 +58,9 @@ def progress_bar(console: Console, what: str, total: int) -> Iterator[None]:
             yield
     finally:
         _bar = None
+
+
+def show_done(count: int) -> None:
+    """Let the bar stand at `count`, where other processes answer a part of the samples."""
+    if _bar is not None:
+        _bar.update(_bar.task_ids[0], completed=count)

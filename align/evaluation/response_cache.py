@@ -4,7 +4,7 @@ One SQLite file holds the responses of any number of models and tasks. A respons
 of all that decides it: the subject (weights, adapter, processor, settings), the decoding, the messages with
 the content of their images, the tools and the epoch. A call that failed is not kept. The file outlives a kill
 at any moment and may be used by several processes at once (write-ahead log: on a local disk, not a network
-share).
+share). One that a process has `alone` may lie anywhere.
 """
 
 from __future__ import annotations
@@ -67,13 +67,15 @@ class ResponseCacheError(Exception):
 class ResponseCache:
     """The file. Use it as a context manager; `hits` and `stored` count since it was opened."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.hits = self.stored = 0
         self._lock = threading.Lock()
         self._file = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
+            if alone:  # then the log's index is in this process, and not in memory that processes share
+                self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._file.execute("PRAGMA journal_mode = WAL")
             # A commit survives the end of this process at once, and a power cut from the next checkpoint on.
             self._file.execute("PRAGMA synchronous = NORMAL")
@@ -103,11 +105,9 @@ class ResponseCache:
     def get(self, key: str) -> tuple[ModelOutput, float] | None:
         """(output, the seconds it took), or None."""
         with self._lock:
-            row = self._file.execute("SELECT output, seconds FROM responses WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                return None
-            self.hits += 1
-        return ModelOutput.model_validate_json(row[0]), row[1]
+            found = find_response(self._file, key)
+            self.hits += found is not None
+        return found
 
     def put(self, key: str, model: str, output: ModelOutput, seconds: float) -> None:
         """Keep a response. Where two processes asked the same at the same time, the first stays."""
@@ -118,6 +118,33 @@ class ResponseCache:
                 (key, model, time.time(), seconds, text),
             )
             self.stored += 1
+
+    def take_in(self, file: Path) -> None:
+        """Add the responses of another cache, that nobody has open; what is known stays as it is.
+
+        Raises `sqlite3.OperationalError` if somebody has it open.
+        """
+        with ResponseCache(file, alone=True) as other, self._lock:
+            rows = other._file.execute("SELECT key, model, at, seconds, output FROM responses")
+            self._file.execute("BEGIN")
+            self._file.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?)", rows)
+            self._file.execute("COMMIT")
+
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """Copy the file as it is now, also while others write to it."""
+        with self._lock:
+            self._file.backup(target)
+
+
+def opened(cache: Path | ResponseCache) -> ResponseCache:
+    """The cache of a file, or the cache itself."""
+    return cache if isinstance(cache, ResponseCache) else ResponseCache(cache)
+
+
+def find_response(file: sqlite3.Connection, key: str) -> tuple[ModelOutput, float] | None:
+    """(output, the seconds it took), or None."""
+    row = file.execute("SELECT output, seconds FROM responses WHERE key = ?", (key,)).fetchone()
+    return None if row is None else (ModelOutput.model_validate_json(row[0]), row[1])
 
 
 class CachedAPI(WrappedAPI):
