@@ -30,12 +30,14 @@ from align.judging.files import write_verdicts
 from align.judging.labels import require_images
 from align.judging.making import make_judge, models_in
 from align.judging.raters import raters_in, require_unique
-from align.records import DataError, atomic_write, write_json
+from align.records import atomic_write, write_json
 from align.reporting.tables import to_markdown
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="judge_agreement")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder = to_plain(cfg), run_folder()
     try:
@@ -48,7 +50,7 @@ def main(cfg: DictConfig) -> None:
         raters = [*found.raters, *run.get("raters", [])]
         require_unique(raters)
         reference, others = found.reference(raters, config["reference"])
-    except (DataError, ValueError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
         raise SystemExit(str(error)) from error
 
     report = {

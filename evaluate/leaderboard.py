@@ -15,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from align.records import DataError, atomic_write, write_json
+from align.records import atomic_write, write_json
 from align.reporting.leaderboard import ROW_COLUMNS, make_board, tidy_rows
 from align.reporting.leaderboard_files import board_json, latex, markdown, write_plots
 from align.reporting.leaderboard_runs import find_runs, read_entry
@@ -24,25 +24,22 @@ from align.reporting.reference_rows import load_reference
 from align.reporting.run_folders import RESULTS
 from align.reporting.tables import to_csv
 from align.run import run_folder, to_plain, write_run_json
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="leaderboard")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
-    try:
-        found = find_runs(config["runs"])
-        sizes = config["parameters"] or {}
-        unknown = sorted(set(sizes) - set(found))
-        if unknown:
-            raise SystemExit(
-                f"parameters: no run is called {', '.join(unknown)}: there are {', '.join(found)}"
-            )
-        entries = [read_entry(name, place, parameters=sizes.get(name)) for name, place in found.items()]
-        reference = load_reference(config["reference"]) if config["reference"] else None
-        board = make_board(entries, sort=cfg.sort, columns=config["columns"], reference=reference)
-        plots = write_plots(board, folder, honesty=cfg.honesty, against=config["against"])
-    except DataError as error:
-        raise SystemExit(str(error)) from error
+    found = find_runs(config["runs"])
+    sizes = config["parameters"] or {}
+    unknown = sorted(set(sizes) - set(found))
+    if unknown:
+        raise SystemExit(f"parameters: no run is called {', '.join(unknown)}: there are {', '.join(found)}")
+    entries = [read_entry(name, place, parameters=sizes.get(name)) for name, place in found.items()]
+    reference = load_reference(config["reference"]) if config["reference"] else None
+    board = make_board(entries, sort=cfg.sort, columns=config["columns"], reference=reference)
+    plots = write_plots(board, folder, honesty=cfg.honesty, against=config["against"])
 
     write_json(folder / "leaderboard.json", board_json(board, plots))
     for name, text in (

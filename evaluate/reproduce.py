@@ -18,15 +18,17 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from align.records import DataError, write_json
+from align.records import write_json
 from align.reproducing.differences import check_environment, check_inputs
 from align.reproducing.recorded import CannotRepeat, command_of, new_config, read_recorded, write_config
 from align.reproducing.report import after_lines, as_json, before_lines, figures_table
 from align.reproducing.results import compare_results
 from align.run import run_folder, to_plain
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="reproduce")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder().resolve(), Console()
 
@@ -42,7 +44,7 @@ def main(cfg: DictConfig) -> None:
         new = new_config(recorded, again)
         command = command_of(recorded, settings, config["overrides"])
         inputs, environment = check_inputs(recorded), check_environment(recorded)
-    except (CannotRepeat, DataError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
         raise SystemExit(str(error)) from error
     say(
         f"{recorded.file}: {recorded.name}.py, started {recorded.record.get('started', 'at an unknown time')}"

@@ -17,6 +17,7 @@ from align.evaluation.general.base import Benchmark
 from align.evaluation.metrics import summarize_groups
 from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
 from align.evaluation.tasks import miniworld, mohobench
+from align.extensions import load_extensions
 from align.records import Graded, Problem, Scored, stable_id
 
 Kind = Literal["honesty", "corruption", "general"]
@@ -26,7 +27,11 @@ HONESTY: dict[str, Callable[..., Task]] = {"miniworld": miniworld, "mohobench": 
 
 
 class UnknownTask(ValueError):
-    """No task has that name."""
+    """No task has that name, or it has no such setting."""
+
+
+class BadSetting(ValueError):
+    """A setting of a task that is missing, or cannot be."""
 
 
 @dataclass(frozen=True)
@@ -83,27 +88,56 @@ def make_task(name: str, settings: Mapping[str, Any]) -> BenchmarkTask:
     """The task of a `task` configuration (configs/task/*.yaml).
 
     `settings` may hold a `task`, which of the known ones this is, so that one run can hold two of a form
-    under names of their own; without it the name says which. Raises `UnknownTask`, and what the task's
-    reader raises.
+    under names of their own; without it the name says which. Raises `UnknownTask` for a name or a setting
+    that there is not, `BadSetting` for one that is missing or cannot be, and what the task's reader raises.
     """
     arguments = dict(settings)
     which = arguments.pop("task", name)
+    try:
+        return _make(name, which, arguments)
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise  # it says itself where it comes from
+        raise BadSetting(f"task.{name}: {error}") from error
+
+
+def _check_settings(name: str, factory: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters
+    unknown = [setting for setting in settings if setting not in parameters]
+    if unknown:
+        known = ", ".join(parameters)
+        raise UnknownTask(f"task.{name} has no setting {', '.join(unknown)}: there are {known}")
+    missing = [
+        f"task.{name}.{p.name}"
+        for p in parameters.values()
+        if settings.get(p.name, p.default) in ("???", p.empty)
+    ]
+    if missing:
+        raise BadSetting(f"{' and '.join(missing)} must be given (configs/task/ says what it is)")
+
+
+def _make(name: str, which: str, arguments: Mapping[str, Any]) -> BenchmarkTask:
     if which in HONESTY:
+        _check_settings(name, HONESTY[which], arguments)
         return _honesty(name, "honesty", HONESTY[which](**arguments), summarize_groups)
     if which == "corruption":
         from align.evaluation import corruption as pictures
         from align.evaluation.corruption_task import corruption, summarize_corruption
 
+        _check_settings(name, corruption, arguments)
         # The pictures that a model sees are made by this code.
         grader = stable_id(grader_digest(), inspect.getsource(pictures))
         return _honesty(name, "corruption", corruption(**arguments), summarize_corruption, grader)
-    from align.evaluation.general.registry import BENCHMARKS
+    from align.evaluation.general.registry import BENCHMARKS, load_factory
 
+    if which not in BENCHMARKS:
+        load_extensions()
     if which not in BENCHMARKS:
         known = ", ".join([*HONESTY, "corruption", *BENCHMARKS])
         raise UnknownTask(f"there is no task {which!r}: choose from {known}")
     from align.evaluation.general.base import failed_sample, scored_of, summarize_general
 
+    _check_settings(name, load_factory(which), arguments)
     made = BENCHMARKS[which](**arguments)
     return BenchmarkTask(
         name=name,

@@ -64,9 +64,12 @@ class Reference(BaseModel):
 def load_reference(source: str | Path) -> Reference:
     """Read reported figures: those of the package by their name (`mohobench`), or a file's.
 
-    Raises `DataError` for a file that is not of the form, with each field, and `FileNotFoundError`.
+    Raises `DataError` for a file that is not there, or not of the form, with each field.
     """
     path = PACKAGED.get(str(source), Path(source))
+    if not path.is_file():
+        text = f"no such file, and no figures of the package: {', '.join(PACKAGED)}; null for none"
+        raise DataError([Problem(file=str(source), field="reference", message=text)])
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -16,7 +16,7 @@ from inspect_ai.solver import TaskState
 from PIL import Image
 
 from align.evaluation.benchmark import collect
-from align.evaluation.kinds import make_task
+from align.evaluation.kinds import BadSetting, UnknownTask, make_task
 from align.evaluation.metrics import summarize
 from align.evaluation.scorers import (
     graded_of,
@@ -291,3 +291,23 @@ def test_tasks_are_found_by_their_name_in_a_process_that_imported_nothing_of_our
         f"assert registry_lookup('task', 'align/{name}') is not None; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "says"),
+    [
+        ("miniworld", {"limit": 0}, BadSetting, r"^task\.miniworld: limit is 0: it must be at least 1"),
+        ("miniworld", {"limt": 5}, UnknownTask, r"task\.miniworld has no setting limt: .* limit"),
+        ("photos", {"task": "mohobench", "questions": "???"}, BadSetting, r"task\.photos\.questions must be"),
+        ("pope", {"parts": "random"}, UnknownTask, r"task\.pope has no setting parts: .* part,"),
+        ("mm_upd", {"source": "x_aad.tsv", "setting": "hard"}, BadSetting, r"task\.mm_upd: setting='hard'"),
+        ("corruption", {"of": {"task": "miniworld"}, "kind": []}, UnknownTask, "has no setting kind"),
+        ("minworld", {}, UnknownTask, "there is no task 'minworld': choose from miniworld"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_with_its_task(
+    name: str, settings: dict[str, Any], error: type[Exception], says: str, world: Path
+) -> None:
+    given = {"root": str(world)} if name == "miniworld" else {}
+    with pytest.raises(error, match=says):
+        make_task(name, given | settings)

@@ -9,23 +9,22 @@ from typing import Any
 from align.evaluation.general.base import GeneralTask
 
 
-def _lazy(module: str, factory: str) -> Callable[..., GeneralTask]:
+def load_factory(name: str) -> Callable[..., GeneralTask]:
+    """The factory of a benchmark; its module is imported."""
+    factory: Callable[..., GeneralTask] = getattr(import_module(f"align.evaluation.general.{name}"), name)
+    return factory
+
+
+def _lazy(name: str) -> Callable[..., GeneralTask]:
     """The factory of a module that is imported when the benchmark is asked for."""
 
     def make(**settings: Any) -> GeneralTask:
-        made: GeneralTask = getattr(import_module(f"align.evaluation.general.{module}"), factory)(**settings)
-        return made
+        return load_factory(name)(**settings)
 
     return make
 
 
-BENCHMARKS: dict[str, Callable[..., GeneralTask]] = {
-    "easy_vqa": _lazy("easy_vqa", "easy_vqa"),
-    "haloquest": _lazy("haloquest", "haloquest"),
-    "humblebench": _lazy("humblebench", "humblebench"),
-    "mm_upd": _lazy("mm_upd", "mm_upd"),
-    "mmbench": _lazy("mmbench", "mmbench"),
-    "mmmu": _lazy("mmmu", "mmmu"),
-    "pope": _lazy("pope", "pope"),
-    "vqav2_lite": _lazy("vqav2_lite", "vqav2_lite"),
-}
+NAMES = ("easy_vqa", "haloquest", "humblebench", "mm_upd", "mmbench", "mmmu", "pope", "vqav2_lite")
+"""Each a module beside this one, with a factory of the same name."""
+
+BENCHMARKS: dict[str, Callable[..., GeneralTask]] = {name: _lazy(name) for name in NAMES}
