@@ -12,8 +12,10 @@ from align.data.reading import Reading
 from align.data.report import say
 from align.data.sources import SOURCES, make_source
 from align.data.sources.reader import read_source
+from align.extensions import load_extensions
 
-READERS = ("mohobench", *sorted(SOURCES))
+MOHOBENCH = "mohobench"
+READERS = (MOHOBENCH, *sorted(SOURCES))
 _OF_MOHOBENCH = ("preferences", "caption_field")
 
 
@@ -21,14 +23,17 @@ def check_settings(config: Mapping[str, Any]) -> None:
     """Refuse settings that cannot be, and those that the source would ignore. Raises `ValueError`."""
     reader = config["source"]["reader"]
     if reader not in READERS:
-        raise ValueError(f"source.reader must be one of {', '.join(READERS)}, not {reader!r}")
+        load_extensions()
+    if reader not in (*READERS, *SOURCES):
+        known = ", ".join((MOHOBENCH, *sorted(SOURCES)))
+        raise ValueError(f"source.reader must be one of {known}, not {reader!r}")
     if config["on_bad_row"] not in ("error", "skip"):
         raise ValueError(f"on_bad_row must be error or skip, not {config['on_bad_row']!r}")
     if config["max_row"] < 1:
         raise ValueError(f"max_row is a number of bytes, not {config['max_row']!r}")
     if config["held_out"] is None and config["held_out_root"] is not None:
         raise ValueError("held_out_root is the folder of the images of held_out, which is not given")
-    if reader != "mohobench":
+    if reader != MOHOBENCH:
         for name in _OF_MOHOBENCH:
             if config[name] is not None:
                 raise ValueError(f"{name} is for source=mohobench: source={reader} has no use for it")
@@ -77,7 +82,7 @@ def read_inputs(
         "progress": progress,
     }
     common = {"image_name_only": config["image_name_only"], "max_row": config["max_row"]}
-    if reader == "mohobench":
+    if reader == MOHOBENCH:
         if len(paths) != 1:
             raise ValueError(f"source=mohobench reads one file, not {len(paths)}")
         reading = read_mohobench(

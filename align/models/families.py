@@ -15,6 +15,8 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
+from align.extensions import load_extensions
+
 Part = Literal["vision_tower", "projector", "language_model", "head", "other"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -103,6 +105,8 @@ def family_named(
         if missing := sorted(known - {"head"} - set(paths)):
             raise ValueError(f"model.parts: {', '.join(missing)} not named. {how}")
         return Family(model_type, **{part: tuple(names) for part, names in paths.items()})
+    if model_type not in FAMILIES:
+        load_extensions()
     if model_type not in FAMILIES:
         raise ValueError(f"model family {model_type!r} is not in the table ({', '.join(FAMILIES)}). {how}")
     return FAMILIES[model_type]

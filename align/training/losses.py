@@ -17,12 +17,13 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from align.extensions import load_extensions
 from align.records import Category
 
 
@@ -246,6 +247,35 @@ _KINDS: dict[str, _Kind] = {
     "mdpo_anchor": _Kind(mdpo_anchor, reference=True, rejected=False),
 }
 
+_REWARDS = {"log-ratio": _ratio_rewards, "mean": _mean_rewards}
+
+
+def add_term(
+    name: str,
+    per_pair: Callable[..., Tensor],
+    *,
+    reference: bool = False,
+    rejected: bool = True,
+    corrupted: bool = False,
+    reward: Literal["log-ratio", "mean"] | None = None,
+) -> None:
+    """Add a term of one's own, which a configuration may then name under `losses`.
+
+    `per_pair(logps, *, ...)` gives one loss a pair, [B]; its keyword arguments are the term's settings.
+    `reference`, `rejected` and `corrupted` say what it reads of `PairLogps` beside `chosen`: what no term
+    reads is not computed. `reward` is what is logged under `rewards/`: `beta`, which the term then must have,
+    times the log-ratio to the reference or times the mean log-prob a token.
+
+    Raises `ValueError` for a name that is taken, and for a reward without `beta`.
+    """
+    if name in _KINDS:
+        raise ValueError(f"add_term: there is a term {name!r} already: choose another name")
+    if reward is not None and "beta" not in inspect.signature(per_pair).parameters:
+        raise ValueError(f"add_term: {name} has no `beta` to scale its rewards with: leave `reward` out")
+    rewards = None if reward is None else _REWARDS[reward]
+    _KINDS[name] = _Kind(per_pair, reference, rejected, corrupted, rewards)
+
+
 _LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
     "weight": (lambda v: v >= 0, "0 or more (0: the term is logged and not trained on)"),
     "beta": (lambda v: v > 0, "above 0 (the papers: 0.1 for DPO and its kin, 2 for SimPO, 0.1 for ORPO)"),
@@ -253,6 +283,7 @@ _LIMITS: dict[str, tuple[Callable[[float], bool], str]] = {
     "gamma_ratio": (lambda v: v >= 0, "gamma / beta, 0 or more (0.25 is SimPO's, which tuned 0.1 to 0.8)"),
     "delta": (math.isfinite, "a finite number (mDPO's is 0)"),
 }
+_ANY_NUMBER: tuple[Callable[[float], bool], str] = (math.isfinite, "a finite number")
 
 
 @dataclass(frozen=True)
@@ -336,6 +367,8 @@ def parse_losses(losses: Mapping[str, Any]) -> LossTerms:
     terms = []
     for name, given in losses.items():
         if name not in _KINDS:
+            load_extensions()
+        if name not in _KINDS:
             raise ValueError(f"losses.{name}: there is no such term. There are: {', '.join(_KINDS)}")
         if not isinstance(given, Mapping):
             raise ValueError(
@@ -360,7 +393,7 @@ def parse_losses(losses: Mapping[str, Any]) -> LossTerms:
 
 
 def _number(term: str, parameter: str, value: Any) -> float:
-    within, wanted = _LIMITS[parameter]
+    within, wanted = _LIMITS.get(parameter, _ANY_NUMBER)
     if value is inspect.Parameter.empty:
         raise ValueError(f"{term}.{parameter} is missing: give {wanted}")
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -16,6 +16,7 @@ from align.data.sources.rlhf_v import RLHFV
 from align.data.sources.table import Table
 from align.data.sources.unk_vqa import UnkVQA
 from align.data.sources.vqav2 import VQAv2
+from align.extensions import load_extensions
 
 SOURCES: dict[str, type[Source]] = {
     "haloquest": HaloQuest,
@@ -31,6 +32,8 @@ SOURCES: dict[str, type[Source]] = {
 
 def make_source(reader: str, options: Mapping[str, Any]) -> Source:
     """The source of a configuration. Raises `ValueError` for an unknown reader or option."""
+    if reader not in SOURCES:
+        load_extensions()
     if reader not in SOURCES:
         raise ValueError(f"unknown reader {reader!r}: expected one of {', '.join(sorted(SOURCES))}")
     kind = SOURCES[reader]
