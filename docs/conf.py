@@ -1,8 +1,8 @@
 """Sphinx's settings: `make docs` builds the pages of this folder into docs/_build/html.
 
-The pages are written for two readers: a code host, which shows the files as they are, and this site. So they
-are plain Markdown with relative links. What a link on the site needs beyond that is done here, while a page is
-read: a link to a file outside of docs/ goes to the page of docs/project/ that shows that file.
+The pages are written for two readers: a code host, which shows the files as they are, and this site. So
+they are plain Markdown with relative links. What a link on the site needs beyond that is done here, while a
+page is read: a link to a file outside of docs/ goes to the page of docs/project/ that shows that file.
 """
 
 import os
@@ -24,9 +24,7 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx_copybutton", "sphinxcontrib.mermaid"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4  # the anchors that a code host makes
-myst_enable_extensions = ["colon_fence"]
-suppress_warnings = ["myst.strikethrough"]
-copybutton_exclude = ".linenos, .gp, .go"
+myst_fence_as_directive = ["mermaid"]
 
 # A page with a diagram loads mermaid from its public home. Without a network the diagram's text is shown.
 mermaid_version = "11.12.1"
@@ -48,6 +46,7 @@ OUTSIDE = {
     "README.md": "project/readme",
     "CONTRIBUTING.md": "project/contributing",
     "CHANGELOG.md": "project/changelog",
+    "samples/photos/ATTRIBUTION.md": "project/attribution",
     "samples/photos/README.md": "project/photographs",
     "benchmarks/README.md": "project/measurements",
 }

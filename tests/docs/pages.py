@@ -71,9 +71,8 @@ def anchors_of(page: Path) -> frozenset[str]:
     tokens, seen, found = tokens_of(page), Counter[str](), set()
     for at, token in enumerate(tokens):
         if token.type == "heading_open":
-            words = "".join(
-                child.content for child in tokens[at + 1].children or () if child.type in ("text", "code_inline")
-            )
+            shown = [c for c in tokens[at + 1].children or () if c.type in ("text", "code_inline")]
+            words = "".join(child.content for child in shown)
             slug = re.sub(r"[^\w\- ]", "", words.strip().lower()).replace(" ", "-")
             found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
             seen[slug] += 1

@@ -1,4 +1,4 @@
-"""What a documented command asks of this project's programs: which one, with which settings, and do they compose."""
+"""What a documented command asks of our programs: which one, with which settings, and do they compose."""
 
 from __future__ import annotations
 

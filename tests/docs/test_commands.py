@@ -1,9 +1,9 @@
 """Every command that users read is right, and is run here, or says what runs it or why it is not run.
 
-- All commands of our programs, run or not, and those in sentences: the program is there, and its configuration
-  composes with exactly these settings. A renamed option fails the page that still shows the old one.
-- A command without a mark (`pages.py` has their form) is run in a folder like a fresh checkout, page after page,
-  with fewer questions and steps (`SMALLER`). So is a block of Python.
+- All commands of our programs, run or not, and those in sentences: the program is there, and its
+  configuration composes with exactly these settings. A renamed option fails the page that shows the old one.
+- A command without a mark (`pages.py` has their form) is run in a folder like a fresh checkout, page after
+  page, with fewer questions and steps (`SMALLER`). So is a block of Python.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Ended:
 
 
 class Workshop:
-    """`folder` becomes the working directory: links to the checkout's folders, beside which data/ and runs/ come."""
+    """`folder` becomes the working directory: links to what a checkout has; data/ and runs/ come beside."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +66,12 @@ class Workshop:
     def shell(self, text: str) -> Ended:
         """Run a line of shell commands."""
         done = subprocess.run(
-            ["bash", "-ec", text], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60
+            ["bash", "-ec", text],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return Ended(done.returncode, done.stdout + done.stderr)
 
@@ -77,8 +82,6 @@ class Workshop:
 
 
 def _serve() -> None:
-    import inspect_ai.model
-    import matplotlib.pyplot  # noqa: F401
 
     import align.data.audit_report
     import align.data.endpoint_sampling
