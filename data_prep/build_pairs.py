@@ -32,6 +32,8 @@ from align.data.retain import as_pairs, read_retain, usable_retain
 from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.tracking.data_sets import track_rows
+from align.tracking.tracking import Tracking
 from align.user_errors import ends_with_message
 
 
@@ -40,6 +42,7 @@ from align.user_errors import ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, pairs_file, ledger = to_plain(cfg), run_folder(), Path(cfg.pairs), Ledger()
     mix = Mix(**config["mix"])
+    tracking = Tracking(config, folder, job_type="data")
     policy = Policy(**{name: config[name] for name in Policy.__dataclass_fields__})
     require_forms(cfg.export)
     if cfg.verdicts_of and not cfg.verdicts:
@@ -101,8 +104,22 @@ def main(cfg: DictConfig) -> None:
         command=shlex.join(["python", *sys.argv]),
         not_compared=others.not_compared(image for pair in pairs for image in pair.images),
     )
-    card = write_card(pairs_file, card_section(pairs, summary, origin))
-    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"pairs": pairs_file} | exported)
+    section = card_section(pairs, summary, origin)
+    card = write_card(pairs_file, section)
+    record = write_run_json(
+        folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"pairs": pairs_file} | exported
+    )
+    with tracking.run():
+        track_rows(
+            tracking,
+            pairs,
+            output=pairs_file,
+            inputs=inputs,
+            card=card,
+            section=section,
+            root=cfg.root,
+            record=record,
+        )
     print_summary(f"pairs: {pairs_file}", summary)
     if origin.not_compared:
         say(

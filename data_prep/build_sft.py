@@ -28,6 +28,8 @@ from align.data.sft import build_sft
 from align.data.verdicts import account_for_verdicts, judge_name, the_judge
 from align.records import HonestAnswer, Question, Response, Verdict, read_records, write_json, write_records
 from align.run import run_folder, to_plain, write_run_json
+from align.tracking.data_sets import track_rows
+from align.tracking.tracking import Tracking
 from align.user_errors import ends_with_message
 
 
@@ -36,6 +38,7 @@ from align.user_errors import ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, sft_file, ledger = to_plain(cfg), run_folder(), Path(cfg.sft), Ledger()
     mix = Mix(**config["mix"])
+    tracking = Tracking(config, folder, job_type="data")
     require_forms(cfg.export)
     if cfg.order not in ("random", "hardest_first"):
         raise ValueError(f"order must be random or hardest_first, not {cfg.order!r}")
@@ -101,8 +104,21 @@ def main(cfg: DictConfig) -> None:
         command=shlex.join(["python", *sys.argv]),
         not_compared=others.not_compared(image for row in rows for image in row.images),
     )
-    card = write_card(sft_file, card_section(rows, summary, origin))
-    write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | {"sft": sft_file} | exported)
+    section = card_section(rows, summary, origin)
+    card = write_card(sft_file, section)
+    outputs = {"sft": sft_file} | exported
+    record = write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs | outputs)
+    with tracking.run():
+        track_rows(
+            tracking,
+            rows,
+            output=sft_file,
+            inputs=inputs,
+            card=card,
+            section=section,
+            root=cfg.root,
+            record=record,
+        )
     print_summary(f"SFT rows: {sft_file}", summary)
     if origin.not_compared:
         say(

@@ -43,7 +43,10 @@ from align.judging.making import models_in
 from align.launch import LaunchError, here
 from align.records import DataError
 from align.reporting.corruption_figure import plot_corruption
+from align.reporting.exports.tracked_benchmark import track_benchmark
 from align.run import run_folder, to_plain, write_run_json
+from align.tracking.settings import TrackingError
+from align.tracking.tracking import Tracking
 from align.user_errors import ends_with_message
 
 USERS_ERRORS = (
@@ -56,6 +59,7 @@ USERS_ERRORS = (
     LaunchError,
     ResponseCacheError,
     SubjectError,
+    TrackingError,
     UnknownTask,
 )
 
@@ -68,6 +72,7 @@ def main(cfg: DictConfig) -> None:
     failed: list[str] = []
     results = {}
     try:
+        tracking = Tracking(config, folder, job_type="benchmark")
         with joined(config, folder), ExitStack() as stack:
             subject = make_subject(config | {"device": device_of_process(config["device"])})
             with main_first():
@@ -125,6 +130,8 @@ def main(cfg: DictConfig) -> None:
                     "judges": {name: summary["judging"] or {} for name, summary in results.items()},
                 },
             )
+        with tracking.run():
+            track_benchmark(tracking, folder, config)
     except USERS_ERRORS as error:
         raise SystemExit(str(error)) from error
 

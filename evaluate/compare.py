@@ -13,58 +13,53 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from align.records import DataError
 from align.reporting.comparison import compare_runs
 from align.reporting.examples import choose_examples
-from align.reporting.exports.wandb_run import log_to_wandb
+from align.reporting.exports.tracked_comparison import track_comparison
 from align.reporting.exports.writing import check_outputs, write_outputs
 from align.reporting.page import render_page
 from align.reporting.runs import concerns, inputs_of, load_runs
 from align.reporting.terminal import comparison_tables
 from align.reporting.thumbnails import megabytes
 from align.run import run_folder, to_plain, write_run_json
+from align.tracking.tracking import Tracking
+from align.user_errors import ends_with_message
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="compare")
+@ends_with_message
 def main(cfg: DictConfig) -> None:
     config, folder, console = to_plain(cfg), run_folder(), Console()
-    try:
-        check_outputs(config["outputs"])
-        budget = megabytes(cfg.images)
-        runs = load_runs(config["runs"], task=cfg.task)
-        comparison = compare_runs(runs, base=cfg.base, resamples=cfg.resamples, seed=cfg.seed)
-        page, problems = None, concerns(runs)
-        if "html" in config["outputs"]:
-            page, problems = render_page(
-                comparison,
-                runs,
-                problems=problems,
-                examples=cfg.examples,
-                title=cfg.title,
-                images=budget,
-                folder=folder,
-            )
-    except DataError as error:
-        raise SystemExit(str(error)) from error
+    check_outputs(config["outputs"])
+    tracking = Tracking(config, folder, job_type="compare")
+    budget = megabytes(cfg.images)
+    runs = load_runs(config["runs"], task=cfg.task)
+    comparison = compare_runs(runs, base=cfg.base, resamples=cfg.resamples, seed=cfg.seed)
+    page, problems = None, concerns(runs)
+    if "html" in config["outputs"]:
+        page, problems = render_page(
+            comparison,
+            runs,
+            problems=problems,
+            examples=cfg.examples,
+            title=cfg.title,
+            images=budget,
+            folder=folder,
+        )
 
     written = write_outputs(
         folder, config["outputs"], comparison, page=page, title=cfg.title, problems=problems
     )
     write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs_of(runs))
-    tracked = log_to_wandb(
-        comparison,
-        runs,
-        choose_examples(runs, comparison["base"], cfg.examples),
-        settings=config["tracking"],
-        folder=folder,
-        config=config,
-    )
+    with tracking.run():
+        shown = choose_examples(runs, comparison["base"], cfg.examples)
+        track_comparison(tracking, comparison, runs, shown, folder=folder, written=written)
 
     for table in comparison_tables(comparison):
         console.print(table)
     for problem in problems:
         console.print(f"note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for line in [*map(str, written), *([tracked] if tracked != "W&B: off" else [])]:
+    for line in map(str, written):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

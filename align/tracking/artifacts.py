@@ -45,12 +45,16 @@ class Artifact:
         """The version's name that is made from its content, the same in every project."""
         return f"sha256-{self.digest[:12]}"
 
-    def told(self, description: str | None = None, **metadata: Any) -> Artifact:
+    def named(self, name: str) -> Artifact:
+        """The same artifact under another name."""
+        return replace(self, name=_clean(name))
+
+    def told(self, description: str | None = None, metadata: Mapping[str, Any] | None = None) -> Artifact:
         """The same artifact, with more said of it."""
         return replace(
             self,
             description=description or self.description,
-            metadata=self.metadata | {name: value for name, value in metadata.items() if value is not None},
+            metadata=self.metadata | dict(metadata or {}),
         )
 
 

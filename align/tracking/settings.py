@@ -18,6 +18,10 @@ OURS = {
 """The trackers of this package: the module that each needs, and how to get it."""
 
 
+class TrackingError(ValueError):
+    """The settings cannot work; the message names the field and what to give."""
+
+
 @dataclass(frozen=True)
 class TrackingSettings:
     """A `tracking` configuration.
@@ -42,10 +46,10 @@ class TrackingSettings:
 
 
 def tracking_settings(config: Mapping[str, Any]) -> TrackingSettings:
-    """Read a `tracking` configuration. Raises `ValueError` that names the field and what to give."""
+    """Read a `tracking` configuration. Raises `TrackingError` that names the field and what to give."""
     known = {field.name for field in fields(TrackingSettings)}
     if unknown := sorted(set(config) - known):
-        raise ValueError(f"tracking.{unknown[0]}: no such setting; there are {', '.join(sorted(known))}")
+        raise TrackingError(f"tracking.{unknown[0]}: no such setting; there are {', '.join(sorted(known))}")
     values = {name: value for name, value in config.items() if value is not None}
     for name in ("report_to", "tags", "upload"):
         if name in values:
@@ -53,20 +57,22 @@ def tracking_settings(config: Mapping[str, Any]) -> TrackingSettings:
     values["report_to"] = tuple(name for name in values.get("report_to", ()) if name != "none")
     settings = TrackingSettings(**values)
     if "all" in settings.report_to:
-        raise ValueError(f"tracking.report_to=all: name the trackers, such as [{', '.join(OURS)}]")
+        raise TrackingError(f"tracking.report_to=all: name the trackers, such as [{', '.join(OURS)}]")
     if len(set(settings.report_to)) < len(settings.report_to):
-        raise ValueError(f"tracking.report_to={list(settings.report_to)}: a name stands there twice")
+        raise TrackingError(f"tracking.report_to={list(settings.report_to)}: a name stands there twice")
     for tracker in settings.report_to:
         if tracker in OURS:
             _require(tracker)
     if settings.mode not in MODES:
-        raise ValueError(f"tracking.mode={settings.mode!r}: choose one of {', '.join(MODES)}")
+        raise TrackingError(f"tracking.mode={settings.mode!r}: choose one of {', '.join(MODES)}")
     if wrong := [name for name in settings.upload if name not in TYPES]:
-        raise ValueError(
+        raise TrackingError(
             f"tracking.upload: {wrong[0]!r} is no type of artifact: choose from {', '.join(TYPES)}"
         )
     if isinstance(settings.examples, bool) or not isinstance(settings.examples, int) or settings.examples < 0:
-        raise ValueError(f"tracking.examples={settings.examples!r}: give a whole number; 0 shows no question")
+        raise TrackingError(
+            f"tracking.examples={settings.examples!r}: give a whole number; 0 shows no question"
+        )
     return settings
 
 
@@ -77,7 +83,7 @@ def _names(value: Any) -> tuple[str, ...]:
 def _require(tracker: str) -> None:
     module, command = OURS[tracker]
     if importlib.util.find_spec(module) is None:
-        raise ValueError(
+        raise TrackingError(
             f"tracking.report_to names {tracker}, which is not installed: `{command}`, or choose another "
             "with tracking=wandb, tracking=tensorboard or tracking=none"
         )

@@ -14,7 +14,7 @@ from typing import Any
 from align.records import write_json
 from align.run import hide_secrets
 from align.tracking.artifacts import Artifact
-from align.tracking.settings import OURS, TrackingSettings, tracking_settings
+from align.tracking.settings import OURS, TrackingError, TrackingSettings, tracking_settings
 from align.tracking.tensorboard_tracker import TensorboardTracker
 from align.tracking.tracker import RunFacts, Table, Tracker
 from align.tracking.trackio_tracker import TrackioTracker
@@ -46,7 +46,7 @@ class Tracking:
         job_type: what the program does: `train`, `benchmark`, `compare`, `data`.
         others: whether trackers that are not of this package are somebody else's to start (`elsewhere`).
 
-    Raises `ValueError` for settings that cannot work, before anything is started.
+    Raises `TrackingError` for settings that cannot work, before anything is started.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Tracking:
         self.settings: TrackingSettings = tracking_settings(config["tracking"])
         self.elsewhere = [name for name in self.settings.report_to if name not in OURS]
         if self.elsewhere and not others:
-            raise ValueError(
+            raise TrackingError(
                 f"tracking.report_to={self.elsewhere[0]}: this program reports to {', '.join(OURS)}, or none"
             )
         self._config, self._folder, self._job_type = config, Path(folder), job_type

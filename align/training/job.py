@@ -212,16 +212,8 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
 
     with tracking.run(resume=cfg.resume, step=step_of(checkpoint)):
         if tracking.on:
-            tracking.config({"parameters": parameters, "base_digest": loaded.digest})
-            tracking.uses(
-                *inputs_of_training(
-                    rows=Path(file),
-                    held_out_rows=evaluation,
-                    base=loaded.name,
-                    base_digest=loaded.digest,
-                    adapter=model["adapter"],
-                )
-            )
+            tracking.config({"parameters": parameters, "model_digest": loaded.digest})
+            tracking.uses(*inputs_of_training(Path(file), evaluation, model))
             trainer.add_callback(TrackedTraining(tracking))
         say(
             f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), "

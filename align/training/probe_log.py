@@ -7,11 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from align.data.images import open_image, resolve_image
 from align.records import Graded, Problem, iter_jsonl, write_records
+from align.tracking.pictures import shown_image
 from align.tracking.tracker import Table
-
-_SHOWN_PIXELS = 256  # the longer side of an image in the table: enough to see what was asked about
 
 
 class ProbeSample(Graded):
@@ -46,7 +44,7 @@ class SampleTable:
 
     def __init__(self, root: str | Path) -> None:
         self._root = root
-        self._images: dict[str, Image.Image] = {}
+        self._images: dict[str, Image.Image | None] = {}
 
     def of(self, samples: Sequence[ProbeSample]) -> Table:
         """The table of one probe's samples."""
@@ -67,9 +65,7 @@ class SampleTable:
         ]
         return Table(columns, rows)
 
-    def _image(self, name: str) -> Image.Image:
+    def _image(self, name: str) -> Image.Image | None:
         if name not in self._images:
-            image = open_image(resolve_image(name, self._root))
-            image.thumbnail((_SHOWN_PIXELS, _SHOWN_PIXELS))
-            self._images[name] = image
+            self._images[name] = shown_image(self._root, name)
         return self._images[name]

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from align.models.loading import reference_digest
 from align.tracking.artifacts import DATASET, MODEL, Artifact, of_model, of_path
 from align.tracking.tracking import Tracking
 from align.training.pace import Pace
@@ -51,13 +52,12 @@ def _named(name: str) -> str:
     return name if name.startswith("probe/") else f"train/{name}"
 
 
-def inputs_of_training(
-    *, rows: Path, held_out_rows: str | None, base: str, base_digest: str, adapter: str | None
-) -> list[Artifact]:
-    """What a training run read: its rows, the base, and the adapter that it goes on from."""
-    inputs = [of_path(rows, DATASET), of_model(base, base_digest)]
-    if held_out_rows:
-        inputs.append(of_path(held_out_rows, DATASET))
+def inputs_of_training(rows: Path, held_out: str | None, model: Mapping[str, Any]) -> list[Artifact]:
+    """What a training run reads: its rows, the base, and the adapter that it goes on from."""
+    name, adapter = str(model["name"]), model.get("adapter")
+    inputs = [of_path(rows, DATASET), of_model(name, reference_digest(name, revision=model.get("revision")))]
+    if held_out:
+        inputs.append(of_path(held_out, DATASET))
     if adapter and Path(adapter).is_dir():
         inputs.append(of_path(adapter, MODEL))
     return inputs
@@ -68,7 +68,5 @@ def trained(folder: Path, *, base: str, base_digest: str, method: str) -> Artifa
     card = folder / "README.md"
     return of_path(folder, MODEL).told(
         card.read_text(encoding="utf-8") if card.is_file() else None,
-        base=base,
-        base_digest=base_digest,
-        method=method,
+        {"base": base, "base_digest": base_digest, "method": method},
     )

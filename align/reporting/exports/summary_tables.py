@@ -40,6 +40,7 @@ def _rates(comparison: Mapping[str, Any]) -> SummaryTable:
             cell = _percent(model[rate], model["intervals"][rate], tests.get(rate))
             row[f"{label} {_arrow(direction)}"] = cell
         row["Unreadable"], row["Failed"] = _percent(model["unparsed_rate"]), _percent(model["unscored_rate"])
+        row["Cut off"] = _percent(wording.cut_off(comparison, comparison["task"], name))
         rows.append(row)
     first = comparison["models"][comparison["base"]]
     title = f"Honesty on {comparison['task']}: {first['n_unanswerable']:,} unanswerable and "
@@ -106,6 +107,7 @@ def _general(comparison: Mapping[str, Any]) -> list[SummaryTable]:
                 ("Failed", "failed_rate"),
             ):
                 row[label] = _percent(figures[figure]["value"])
+            row["Cut off"] = _percent(wording.cut_off(comparison, task, name))
             rows.append(row)
     return [SummaryTable("General ability", tuple(rows[0]), rows, _note(comparison))] if rows else []
 

@@ -56,6 +56,12 @@ def tidy_rows(comparison: Mapping[str, Any]) -> Iterator[Row]:
             interval = honesty["intervals"][metric]
             yield from _row(name, task, "all", metric, honesty[metric], interval, honesty[n])
     yield from _repeats(comparison)
+    for answered, of_runs in comparison["responses"].items():
+        for name, responses in of_runs.items():
+            if responses:
+                figure = responses["truncated_rate"]
+                value, interval = figure["value"], figure["interval"]
+                yield from _row(name, answered, "all", "truncated_rate", value, interval, figure["n"])
     for general, found in comparison["general"].items():
         for name, model in found["models"].items():
             parts = [("all", model), *((f"part/{part}", of) for part, of in model["by_part"].items())]

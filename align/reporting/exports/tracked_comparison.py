@@ -1,4 +1,4 @@
-"""The comparison as a Weights & Biases run: figures in its summary, tables with images, plots."""
+"""What a comparison tells its trackers: figures in the summary, tables with images, plots, the page."""
 
 from __future__ import annotations
 
@@ -6,55 +6,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from align.data.images import BadImage, open_image, resolve_image
 from align.reporting import wording
 from align.reporting.examples import Example
 from align.reporting.exports.tidy import COLUMNS, tidy_rows
+from align.reporting.exports.tracked_benchmark import benchmark_artifact
 from align.reporting.runs import BenchmarkRun
-from align.training.tracking import finish_tracking, set_up_tracking
+from align.tracking.artifacts import REPORT, of_files
+from align.tracking.pictures import shown_image
+from align.tracking.tracker import Table
+from align.tracking.tracking import Tracking
 
-_SHOWN_PIXELS = 256  # the longer side of an image in the table: enough to see what was asked about
 
-
-def log_to_wandb(
+def track_comparison(
+    tracking: Tracking,
     comparison: Mapping[str, Any],
     runs: Sequence[BenchmarkRun],
     examples: Sequence[Example],
     *,
-    settings: Mapping[str, Any],
     folder: Path,
-    config: Mapping[str, Any],
-) -> str:
-    """Log the comparison as one run (configs/tracking). Returns a line that says where it went.
+    written: Sequence[Path],
+) -> None:
+    """Tell of a comparison whose files, `written`, lie in `folder`.
 
     - summary: `MODEL/FIGURE`, and `MODEL/TASK/FIGURE` of tasks other than the honesty one;
     - tables: `figures` (every row of `exports.tidy`) and `examples`, the chosen questions with their images
       and what each model said;
-    - plots: refusal against over-refusal, rates as bars, and risk over coverage where there is one.
-
-    Does nothing unless the settings name wandb.
+    - plots, in W&B: refusal against over-refusal, rates as bars, and risk over coverage where there is one;
+    - `report`, the page, if there is one;
+    - lineage: the benchmarks are used, the files are made.
     """
-    said = set_up_tracking(settings, folder, run_name=f"compare-{folder.name}")
-    if said == "W&B: off":
-        return said
-    import wandb
-
-    run = wandb.init(job_type="compare", config=dict(config))
-    try:
-        run.summary.update(_summary(comparison))
-        rows = [[row[column] for column in COLUMNS] for row in tidy_rows(comparison)]
-        run.log(
-            {
-                "figures": wandb.Table(columns=list(COLUMNS), data=rows),
-                "examples": _examples(wandb, runs, examples),
-                **_plots(wandb, comparison),
-            }
-        )
-    finally:
-        finish_tracking()
-    return said
+    if not tracking.on:
+        return
+    tracking.record(folder / "run.json")
+    tracking.uses(*(benchmark_artifact(one.folder) for run in runs for one in run.all_runs))
+    tracking.summary(_summary(comparison))
+    rows = [[row[column] for column in COLUMNS] for row in tidy_rows(comparison)]
+    tracking.table("figures", Table(COLUMNS, rows))
+    tracking.table("examples", _examples(runs, examples))
+    tracking.with_wandb(lambda wandb, run: run.log(_plots(wandb, comparison)))
+    for page in written:
+        if page.suffix == ".html":
+            tracking.page("report", page)
+    tracking.made(of_files(folder, written, REPORT))
 
 
 def _summary(comparison: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,28 +59,18 @@ def _summary(comparison: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _examples(wandb: Any, runs: Sequence[BenchmarkRun], examples: Sequence[Example]) -> Any:
+def _examples(runs: Sequence[BenchmarkRun], examples: Sequence[Example]) -> Table:
     columns = ["question_id", "category", "question", "image", "truth"]
     columns += [f"{run.name}: {what}" for run in runs for what in ("response", "verdict")]
-    table = wandb.Table(columns=columns)
+    rows = []
     for id in (id for example in examples for id in example.question_ids):
         row = runs[0].by_id[id]
         truth = ", ".join(row.answers) or row.known_reason
-        cells = [id, row.category, row.question, _image(wandb, runs[0].data_root, row.image), truth]
+        cells = [id, row.category, row.question, shown_image(runs[0].data_root, row.image), truth]
         for run in runs:
             cells += [run.by_id[id].response, wording.outcome(run.by_id[id]).label]
-        table.add_data(*cells)
-    return table
-
-
-def _image(wandb: Any, root: Path, name: str) -> Any:
-    """The image, or nothing where it can't be shown; the report lists that among the problems."""
-    try:
-        image: Image.Image = open_image(resolve_image(name, root))
-    except (BadImage, ValueError):
-        return None
-    image.thumbnail((_SHOWN_PIXELS, _SHOWN_PIXELS))
-    return wandb.Image(image)
+        rows.append(cells)
+    return Table(columns, rows)
 
 
 def _plots(wandb: Any, comparison: Mapping[str, Any]) -> dict[str, Any]:
