@@ -33,6 +33,8 @@ def compare_runs(
       over-conservativeness and honesty against the base).
     - `general`: by task, `general_comparison.compare_general`.
     - `corruption`: by task and model, `by_condition` and `changes` of results.json.
+    - `responses`: by task and model, `responses` of results.json: how many were cut off, and what they took;
+      null of runs that do not say it.
     - `phi`, `bpi`, `risk_coverage`: by model, what `reliability.effective_reliability`, `bpi.bpi_of_rows` and
       `risk_coverage.risk_coverage` (by view; null without confidences) give.
     - `repeats`: null without any, else `models` (`repeats.summarize_repeats`) and `tests`
@@ -78,6 +80,10 @@ def compare_runs(
         "n_tests": n_tests,
         "general": general,
         "corruption": _corruption(runs),
+        "responses": {
+            task: {run.name: run.tasks[task].results.get("responses") for run in runs if task in run.tasks}
+            for task in dict.fromkeys(task for run in runs for task in run.tasks)
+        },
         "phi": {run.name: effective_reliability(run.graded, **how) for run in runs},
         "bpi": {run.name: bpi_of_rows(run.graded, **how) for run in runs},
         "risk_coverage": {

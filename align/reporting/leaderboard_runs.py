@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from align.evaluation.bpi import PARTS, bpi_of_rows
+from align.evaluation.response_facts import truncation_note
 from align.records import DataError, Graded, Problem, read_records
 from align.reporting.run_folders import CONFIGURATION, RECORD, RESULTS, SAMPLES
 
@@ -136,6 +137,8 @@ def read_entry(name: str, folder: Path, *, parameters: float | None = None) -> E
             raise DataError([Problem(file=str(place / RESULTS), message=message)])
         configuration = _read(place / CONFIGURATION) if (place / CONFIGURATION).is_file() else {}
         tasks[results["task"]] = _figures(results, configuration, place)
+        if note := truncation_note(results.get("responses")):
+            notes.append(f"{name}: {results['task']}: {note}")
         if identity and identity.get("digest") != results["model"].get("digest"):
             message = f"{place.name} is of another model than the tasks beside it: one folder, one model"
             raise DataError([Problem(file=str(place / RESULTS), field="model", message=message)])

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from align.evaluation.response_facts import truncation_note
 from align.records import DataError, Graded, Problem
-from align.reporting.run_folders import TaskRows, read_folder
+from align.reporting.run_folders import RESULTS, TaskRows, read_folder
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,13 @@ def concerns(runs: Sequence[BenchmarkRun]) -> list[Problem]:
                     f"no rate; the first: {failed[0].error}"
                 )
                 found.append(Problem(file=one.tasks[name].file, message=text))
+            if note := truncation_note(one.tasks[name].results.get("responses")):
+                text = f"run {one.name!r}{of_task}: {note}, and benchmark it again"
+                found.append(Problem(file=str(one.tasks[name].folder / RESULTS), message=text))
+        shown = {run.tasks[name].results.get("images") for run in having} - {None}
+        if len(shown) > 1:
+            text = f"the runs were not shown the same images{of_task}: a file changed between them"
+            found.append(Problem(file=str(first.tasks[name].data_root), field="image", message=text))
     for run in runs:
         if run.repeats:
             text = f"run {run.name!r} has {len(run.all_runs)} repeats: all figures but those of the repeats "

@@ -54,14 +54,17 @@ def _table(title: str, caption: str) -> Table:
 
 
 def _not_scored(comparison: dict[str, Any]) -> str:
-    """How much failed or could not be read, for whom there is any."""
+    """How much failed, could not be read, or was cut off, for whom there is any."""
     shares = [
         f"{wording.display(name)} {wording.percent(model['unscored_rate'])} failed, "
         f"{wording.percent(model['unparsed_rate'])} unreadable"
         for name, model in comparison["models"].items()
         if model["unscored_rate"] or model["unparsed_rate"]
     ]
-    return f"\nnot scored: {'; '.join(shares)}" if shares else ""
+    text = f"\nnot scored: {'; '.join(shares)}" if shares else ""
+    cut = {name: wording.cut_off(comparison, comparison["task"], name) for name in comparison["models"]}
+    said = [f"{wording.display(name)} {wording.percent(share)}" for name, share in cut.items() if share]
+    return text + (f"\ncut off at the limit of tokens: {', '.join(said)}" if said else "")
 
 
 def _marks_table(comparison: dict[str, Any]) -> Table:
@@ -114,7 +117,7 @@ def _repeats_table(comparison: dict[str, Any]) -> Table:
 
 def _general_table(comparison: dict[str, Any]) -> Table:
     table = _table("General ability", "main figure of each benchmark; accuracy: refusals are not right")
-    for label in ("main figure ↑", "accuracy ↑", "declines", "unreadable, failed"):
+    for label in ("main figure ↑", "accuracy ↑", "declines", "unreadable, failed, cut off"):
         table.add_column(label, justify="right")
     for task, found in comparison["general"].items():
         for name, model in found["models"].items():
@@ -130,7 +133,13 @@ def _general_table(comparison: dict[str, Any]) -> Table:
                 _figure(wording.percent(accuracy["value"]), wording.interval(accuracy["interval"]), change),
                 Text(wording.percent(figures["abstain_rate"]["value"])),
                 Text(
-                    "\n".join(wording.percent(figures[f"{s}_rate"]["value"]) for s in ("unparsed", "failed"))
+                    "\n".join(
+                        wording.percent(share)
+                        for share in (
+                            *(figures[f"{s}_rate"]["value"] for s in ("unparsed", "failed")),
+                            wording.cut_off(comparison, task, name),
+                        )
+                    )
                 ),
             )
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,6 +60,13 @@ def percent(rate: float | None) -> str:
     if rate >= 0.9995:
         return ">99.9%"
     return f"{rate:.1%}"
+
+
+def cut_off(comparison: Mapping[str, Any], task: str, model: str) -> float | None:
+    """The share of a model's responses to a task that ended at the limit of tokens; None where not known."""
+    responses = comparison["responses"].get(task, {}).get(model) or {}
+    rate: float | None = (responses.get("truncated_rate") or {}).get("value")
+    return rate
 
 
 def interval(bounds: list[float] | None) -> str:

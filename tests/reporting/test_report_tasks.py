@@ -13,6 +13,8 @@ from rich.console import Console
 from align.evaluation.repeats import summarize_repeats
 from align.records import DataError, Scored, read_records
 from align.reporting.comparison import compare_runs
+from align.reporting.exports.summary_tables import summary_tables
+from align.reporting.exports.tidy import tidy_csv
 from align.reporting.findings import findings
 from align.reporting.general_comparison import paired_score_test
 from align.reporting.page import render_page
@@ -276,3 +278,55 @@ def test_a_part_called_all_does_not_hide_the_whole(tmp_path):
     found = [row for row in sections(comparison)["general_rows"] if row["figure"] == "accuracy"]
     assert [row["part"] for row in found] == ["", "adversarial", "all", "popular", "random"]
     assert found[0]["by_model"]["base"]["n"] == 59
+
+
+def say_responses(folder, share, images="0" * 64):
+    """Put into a task's results how many of its responses were cut off."""
+    file = folder / "results.json"
+    results = json.loads(file.read_text())
+    rate = {"value": share, "interval": [share / 2, share * 2], "n": 80, "official": False}
+    responses = {"truncated_rate": rate, "n_truncated": round(80 * share), "max_new_tokens": 64}
+    file.write_text(json.dumps(results | {"responses": responses, "images": images}))
+
+
+def test_responses_that_were_cut_off_stand_in_every_table(place):
+    say_responses(place / "base/miniworld", 0.0)
+    say_responses(place / "dpo-0/miniworld", 0.2125)
+    say_responses(place / "dpo-0/pope", 0.0375)
+    runs = load_runs({"base": place / "base", "dpo": place / "dpo-0"})
+    comparison = compare_runs(runs, resamples=50)
+    notes = " ".join(map(str, concerns(runs)))
+    assert "run 'dpo': 21.2 % of the responses were cut off at 64 tokens" in notes
+    assert "raise decoding.max_new_tokens, and benchmark it again" in notes
+    assert "pope: 3.8 %" not in notes, "few were"
+    console = Console(file=io.StringIO(), width=200)
+    for table in comparison_tables(comparison):
+        console.print(table)
+    assert "cut off at the limit of tokens: DPO 21.2%" in console.file.getvalue()
+    page, _ = render_page(
+        comparison, runs, problems=[], examples=0, title="t", images=0, folder=place / "report"
+    )
+    assert "21.2% cut off" in page
+    assert "3.8% cut off" in page
+    cells = [line.split(",") for line in tidy_csv(comparison).splitlines() if ",truncated_rate," in line]
+    assert [[*cell[:3], float(cell[4])] for cell in cells] == [
+        ["base", "miniworld", "all", 0.0],
+        ["dpo", "miniworld", "all", 0.2125],
+        ["dpo", "pope", "all", 0.0375],
+    ]
+    rates, general = (
+        next(t for t in summary_tables(comparison) if t.title.startswith(title))
+        for title in ("Honesty on", "General ability")
+    )
+    assert [row["Cut off"] for row in rates.rows] == ["0.0", "21.2"]
+    assert [row["Cut off"] for row in general.rows] == ["–", "3.8"]
+
+
+def test_models_that_were_shown_other_images_are_not_compared_in_silence(place):
+    say_responses(place / "base/miniworld", 0.0, images="a" * 64)
+    say_responses(place / "dpo-0/miniworld", 0.0, images="b" * 64)
+    notes = map(str, concerns(load_runs({"base": place / "base", "dpo": place / "dpo-0"})))
+    assert any("were not shown the same images" in note for note in notes)
+    say_responses(place / "dpo-0/miniworld", 0.0, images="a" * 64)
+    notes = map(str, concerns(load_runs({"base": place / "base", "dpo": place / "dpo-0"})))
+    assert not any("images" in note for note in notes)
