@@ -1,0 +1,243 @@
+"""The jobs of a sweep, as a file that every process of it reads: `sweep.json`.
+
+A job is known by its content, a digest of recipe and words, and not by its number: a grid that grows keeps
+what is there. Everything that a job's process needs stands in the file, so the process composes nothing and
+a word is quoted for no shell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+import align.run  # noqa: F401  # its resolvers stand in the configurations
+from align.cli.launching import accelerate_config
+from align.cli.programs import find_program, home
+from align.records import stable_id, write_json
+from align.sweeping.words import key_of, value_of
+
+PLAN = "sweep.json"
+_SHARED = ("model", "tracking")
+"""What a recipe and the benchmark of its adapter must agree on: given to a sweep once."""
+_LEAVES_RESULT = ("tracking", "threads")
+"""Settings that do not change what a job learns, and so are no part of what it is."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: `words` as the user gave them, `given` with what the sweep adds, `base` the folder to compare with.
+
+    A base is a job without a recipe, of which only the benchmark is run.
+    """
+
+    id: str
+    recipe: str | None
+    words: tuple[str, ...]
+    given: tuple[str, ...]
+    benchmark: tuple[str, ...]
+    base: str | None = None
+    resumes: bool = True
+    trial: int | None = None
+    label: str = "base"
+
+    def settings(self) -> dict[str, str]:
+        """The words by key."""
+        return {key_of(word): value_of(word) for word in self.words}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all jobs have in common, and the jobs."""
+
+    name: str
+    launch: tuple[str, ...] = ()
+    adapter: str = "last"
+    gpus: tuple[tuple[int, ...], ...] = ()
+    cache: str | None = None
+    benchmark: tuple[str, ...] = ()
+    search: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    jobs: tuple[Job, ...] = ()
+
+    def job(self, id: str) -> Job:
+        return next(job for job in self.jobs if job.id == id)
+
+    def with_jobs(self, jobs: Iterable[Job]) -> Plan:
+        """With these jobs in place of those that have their ids, and after the others."""
+        found = {job.id: job for job in self.jobs} | {job.id: job for job in jobs}
+        return replace(self, jobs=tuple(found.values()))
+
+    @property
+    def trained(self) -> list[Job]:
+        return [job for job in self.jobs if job.recipe is not None]
+
+
+def write_plan(folder: str | Path, plan: Plan) -> None:
+    write_json(Path(folder) / PLAN, asdict(plan))
+
+
+def read_plan(folder: str | Path) -> Plan | None:
+    """The plan in a sweep's folder, None where there is none."""
+    file = Path(folder) / PLAN
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    jobs = tuple(
+        Job(**{k: tuple(v) if isinstance(v, list) else v for k, v in job.items()}) for job in found.pop("jobs")
+    )
+    gpus = tuple(tuple(group) for group in found.pop("gpus"))
+    return Plan(
+        jobs=jobs, gpus=gpus, **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+    )
+
+
+def continue_plan(found: Plan | None, wanted: Plan, folder: str | Path) -> Plan:
+    """`wanted` with the jobs that the folder's plan has already.
+
+    Raises `ValueError` where the two measure differently, so that their jobs could not be compared.
+    """
+    if found is None:
+        return wanted
+    for name, setting in (("benchmark", "benchmark"), ("adapter", "adapter")):
+        if getattr(found, name) != getattr(wanted, name):
+            raise ValueError(
+                f"{folder} holds a sweep with {setting} {_shown(getattr(found, name))}, and this one has "
+                f"{_shown(getattr(wanted, name))}: give what it has, or another out=FOLDER"
+            )
+    if found.search.get("kind") != wanted.search.get("kind"):
+        raise ValueError(f"{folder} holds a sweep with search={found.search.get('kind')}: give another out=FOLDER")
+    return replace(wanted, jobs=found.jobs)
+
+
+def _shown(value: Any) -> str:
+    return (" ".join(value) or "as it comes") if isinstance(value, tuple) else str(value)
+
+
+class Composer:
+    """Makes jobs of words, and finds what is wrong with them before the first one starts."""
+
+    def __init__(self, *, name: str, recipe: str | None, benchmark: Sequence[str]) -> None:
+        self.name, self.recipe, self.benchmark = name, recipe, tuple(benchmark)
+        self._configs = home() / "configs"
+
+    def base(self, words: Sequence[str]) -> Job:
+        """The benchmark of the model that jobs with these words start from."""
+        given = self._benchmark_words(words)
+        id = f"base-{stable_id(*sorted(given))[:8]}"
+        return Job(id=id, recipe=None, words=(), given=(), benchmark=given)
+
+    def job(
+        self,
+        words: Sequence[str],
+        chosen: Sequence[str] = (),
+        *,
+        trial: int | None = None,
+        probed: bool = False,
+    ) -> Job:
+        """A job of the words that all jobs have and of those that were chosen for it.
+
+        Raises `ValueError` for words that its recipe or the benchmark do not take.
+
+        `probed`: its probe is needed, to prune by or to choose by.
+        """
+        words = [*words, *chosen]
+        recipe = self.recipe or recipe_for(words)
+        config = self._compose(recipe, words)
+        base = self.base(words)
+        benchmark = self._compose("benchmark", base.benchmark)
+        for key in ("name", "revision"):
+            trained, asked = (OmegaConf.select(c, f"model.{key}") for c in (config, benchmark))
+            if trained != asked:
+                raise ValueError(
+                    f"{' '.join(words)}: {recipe} would train model.{key}={trained} and the benchmark would ask "
+                    f"{asked}: give model=... as a word of its own, or benchmark.model=... or "
+                    "benchmark.experiment=... as well"
+                )
+        if probed and OmegaConf.select(config, "probe.every") is None:
+            raise ValueError(f"{' '.join(words)}: there is no probe to prune or choose by: leave probe=none out")
+        content = sorted(word for word in words if key_of(word).partition(".")[0] not in _LEAVES_RESULT)
+        id = f"{recipe}-{stable_id(recipe, *content, *base.benchmark)[:10]}"
+        given = list(words)
+        keys = {key_of(word) for word in words}
+        for key, value in (("tracking.group", self.name), ("tracking.name", f"{self.name}-{id}")):
+            if key not in keys and OmegaConf.select(config, key, default=_MISSING) is not _MISSING:
+                given.append(f"{key}='{_escaped(value)}'")
+        return Job(
+            id=id,
+            recipe=recipe,
+            words=tuple(words),
+            given=tuple(given),
+            benchmark=base.benchmark,
+            base=base.id,
+            resumes=not OmegaConf.select(config, "trainer.save_only_model"),
+            trial=trial,
+            label=" ".join(chosen) or recipe,
+        )
+
+    def _benchmark_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        groups = _top_level(self._configs / "benchmark.yaml")
+        shared = [word for word in words if key_of(word).partition(".")[0] in set(_SHARED) & groups]
+        return (*shared, *self.benchmark)
+
+    def _compose(self, program: str, words: Sequence[str]) -> DictConfig:
+        name = find_program(program).config_name()
+        assert name is not None
+        with initialize_config_dir(str(self._configs), version_base="1.3"):
+            try:
+                return compose(name, overrides=list(words))
+            except HydraException as error:
+                said = str(error).strip()
+                raise ValueError(f"{program} does not take {' '.join(words)}:\n{said}") from error
+
+
+_MISSING = object()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _top_level(file: Path) -> set[str]:
+    """Names that a program's configuration has at its top: its groups and its settings."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    groups = {name for entry in content.pop("defaults", []) if isinstance(entry, dict) for name in entry}
+    return groups | set(content)
+
+
+def recipe_for(words: Sequence[str]) -> str:
+    """The recipe that trains by these words: the one named like the method, or else by the rows it takes."""
+    method = next((value_of(word) for word in words if key_of(word) == "method"), None)
+    if method is None:
+        return "dpo"
+    file = home() / "configs" / "method" / f"{method}.yaml"
+    if not file.is_file():
+        names = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
+        raise ValueError(f"method={method}: there are {names}")
+    if (home() / "recipes" / f"{method}.py").is_file():
+        return method
+    return "sft" if yaml.safe_load(file.read_text(encoding="utf-8")).get("rows") == "sft" else "dpo"
+
+
+def launch_words(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sweep's `accelerate` settings as options of the launcher. Raises `ProgramError` for no such file."""
+    words = []
+    for name, value in settings.items():
+        if value is None:
+            continue
+        if name == "config":
+            accelerate_config(str(value))  # refuses what is not there, before the first job
+            name = "accelerate"
+        words += [f"--{name}", str(value)]
+    several = int(settings.get("num_processes") or 1) > 1 and int(settings.get("num_machines") or 1) == 1
+    if several and settings.get("main_process_port") is None:
+        words += ["--main_process_port", "0"]  # a free one: jobs may run side by side
+    return tuple(words)

@@ -1,0 +1,206 @@
+"""A sweep from its command line to its summary: what recipes/sweep.py runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from align.cli.programs import home
+from align.run import to_plain
+from align.sweeping import guard
+from align.sweeping.job import SweepStopped, job_folder, read_state, run_job
+from align.sweeping.objective import PROBE, Objective
+from align.sweeping.plan import Composer, Job, Plan, continue_plan, launch_words, read_plan, write_plan
+from align.sweeping.running import OWNER
+from align.sweeping.words import ASK_ONLY, Words, take_apart
+
+Main = Callable[[], None]
+
+
+def sweep(main: Main, arguments: Sequence[str]) -> int:
+    """Run a sweep and write its summary. Returns the exit status: 1 if a job failed.
+
+    `main` is a program's Hydra main that calls `run_one`; it is what launchers are given. Raises `ValueError`
+    for what is wrong with the command, before anything is started.
+    """
+    if any(word.partition("=")[0] in ASK_ONLY for word in arguments):
+        _hydra(main, arguments)
+        return 0
+    own = set(_configuration(()))
+    words = take_apart(arguments, own)
+    config = _configuration(words.own)
+    if config["summarize"] is not None:
+        return _summarize(Path(config["summarize"]), words, config)
+    if config["search"].get("space"):
+        words = take_apart(arguments, own, space=config["search"]["space"])
+    objective = Objective.of(config["objective"])
+    out = _folder(config)
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out), _stops_in_order():
+        composer = Composer(
+            name=config["name"] or out.name, recipe=config["recipe"], benchmark=words.benchmark
+        )
+        plan = continue_plan(read_plan(out), _plan(config, words, composer, out, arguments), out)
+        if config["launcher"] == "submitit_slurm":
+            os.environ.pop(OWNER, None)  # jobs of a cluster do not end with who submitted them
+        else:
+            os.environ[OWNER] = guard.this_process()
+        run = _Sweep(main, out, words, plan, composer, objective)
+        try:
+            run.grid() if config["search"]["kind"] == "grid" else run.search(config["search"])
+        except (SweepStopped, KeyboardInterrupt) as stopped:
+            print(f"stopped: the same command with out={out} goes on", flush=True)
+            raise SystemExit(130 if isinstance(stopped, KeyboardInterrupt) else 143) from stopped
+        return _finish(out)
+
+
+def run_one(config: DictConfig) -> None:
+    """The job that a launcher wants run in this process. What becomes of it stands in its folder."""
+    if config.job is None:
+        raise ValueError("job: the sweep sets it; start one with `python recipes/sweep.py -m ...`")
+    run_job(config.out, config.job, say=lambda text: print(text, flush=True))
+
+
+class _Sweep:
+    def __init__(
+        self, main: Main, out: Path, words: Words, plan: Plan, composer: Composer, objective: Objective
+    ) -> None:
+        self.main, self.out, self.words, self.plan = main, out, words, plan
+        self.composer, self.objective = composer, objective
+
+    def grid(self) -> None:
+        probed = self.objective.task == PROBE
+        jobs = [self.composer.job(self.words.jobs, chosen, probed=probed) for chosen in self.words.grid()]
+        self.launch([*self.bases(jobs), *jobs])
+
+    def search(self, settings: dict[str, Any]) -> None:
+        from align.sweeping.search import Search
+
+        search = Search(self.out, self.words, settings, self.objective, self.composer)
+        self.launch(self.bases([search.probe_job()]))  # the floor of every trial hangs on it
+        while trials := search.next_trials():
+            self.launch([job for _, job in trials])
+            for trial, job in trials:
+                search.tell(trial, job, self.plan)
+
+    def bases(self, jobs: Sequence[Job]) -> list[Job]:
+        found = {job.base: self.composer.base(job.words) for job in jobs}
+        return list(found.values())
+
+    def launch(self, jobs: Sequence[Job]) -> None:
+        """Have the launcher run what is not over yet."""
+        known = {job.id: job for job in self.plan.jobs}
+        # A job that two trials propose stays the first one's.
+        self.plan = self.plan.with_jobs([known.get(j.id, j) if j.trial is not None else j for j in jobs])
+        write_plan(self.out, self.plan)
+        todo = [job.id for job in jobs if not read_state(job_folder(self.out, job)).over]
+        todo = list(dict.fromkeys(todo))
+        done = len({job.id for job in jobs}) - len(todo)
+        if done:
+            print(f"{done} of {done + len(todo)} jobs are done already", flush=True)
+        if todo:
+            print(f"{len(todo)} jobs in {self.out}", flush=True)
+            _hydra(self.main, ["--multirun", *self.words.own, f"out={_quoted(self.out)}", f"job={','.join(todo)}"])
+
+
+def _configuration(words: Sequence[str]) -> dict[str, Any]:
+    with initialize_config_dir(str(home() / "configs"), version_base="1.3"):
+        config = compose("sweep", overrides=list(words), return_hydra_config=True)
+    launcher = config.hydra.runtime.choices["hydra/launcher"]
+    mine = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return to_plain(mine) | {"launcher": launcher}
+
+
+def _plan(
+    config: dict[str, Any], words: Words, composer: Composer, out: Path, arguments: Sequence[str]
+) -> Plan:
+    if config["adapter"] not in ("last", "best"):
+        raise ValueError(f"adapter={config['adapter']}: choose last or best")
+    given = {word.partition("=")[0] for word in words.benchmark}
+    slurm = config["launcher"] == "submitit_slurm"
+    return Plan(
+        name=composer.name,
+        launch=launch_words(config["accelerate"]),
+        adapter=config["adapter"],
+        gpus=tuple(tuple(g) if isinstance(g, list) else (g,) for g in config["gpus"] or ()),
+        # SQLite's log is for one machine: jobs on several have a file each.
+        cache=None if slurm or "cache" in given else str(out / "responses.sqlite"),
+        benchmark=words.benchmark,
+        search=config["search"],
+        objective=config["objective"],
+        command=tuple(arguments),
+    )
+
+
+def _folder(config: dict[str, Any]) -> Path:
+    from align.run import _run_dir
+
+    return Path(_run_dir("sweep", config["out"]))
+
+
+def _hydra(main: Main, words: Sequence[str]) -> None:
+    """Call a Hydra main with a command line."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        main()
+    finally:
+        sys.argv = before
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second sweep out of the folder."""
+    lock = FileLock(out / ".sweep.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"another sweep is at work in {out}: wait for it, or summarize={out} to see how far it is"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stops_in_order() -> Iterator[None]:
+    """A SIGTERM ends the jobs' programs before this process ends."""
+
+    def stop(number: int, _: Any) -> None:
+        raise SweepStopped(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _finish(out: Path) -> int:
+    from align.sweeping.summary import write_summary
+
+    return write_summary(out)
+
+
+def _summarize(out: Path, words: Words, config: dict[str, Any]) -> int:
+    if words.jobs or words.axes or words.benchmark:
+        raise ValueError(f"summarize={out} starts no job: leave {' '.join(words.jobs) or 'the others'} out")
+    if read_plan(out) is None:
+        raise ValueError(f"summarize={out}: there is no sweep in this folder (no sweep.json)")
+    return _finish(out)
