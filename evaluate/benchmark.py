@@ -20,48 +20,27 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from align.calling.endpoint import EndpointError
-from align.evaluation.adapter_check import InactiveAdapterError
 from align.evaluation.benchmark import (
-    BenchmarkError,
     claim_folder,
     configuration,
     finished,
     respond,
     write_results,
 )
-from align.evaluation.corruption import CorruptionError
 from align.evaluation.judging import judge_rows, task_judge
-from align.evaluation.kinds import UnknownTask, make_task
+from align.evaluation.kinds import make_task
 from align.evaluation.progress import progress_bar
-from align.evaluation.response_cache import ResponseCacheError
 from align.evaluation.response_facts import truncation_note
 from align.evaluation.sharding import ask_shares, device_of_process, joined, main_first
-from align.evaluation.subject import SubjectError, make_subject
+from align.evaluation.subject import make_subject, refuse_idle_settings
 from align.evaluation.summary_table import failures, headline, results_table
 from align.judging.making import models_in
-from align.launch import LaunchError, here
-from align.records import DataError
+from align.launch import here
 from align.reporting.corruption_figure import plot_corruption
 from align.reporting.exports.tracked_benchmark import track_benchmark
-from align.run import run_folder, to_plain, write_run_json
-from align.tracking.settings import TrackingError
+from align.run import program, run_folder, to_plain, write_run_json
 from align.tracking.tracking import Tracking
 from align.user_errors import ends_with_message
-
-USERS_ERRORS = (
-    BenchmarkError,
-    CorruptionError,
-    DataError,
-    EndpointError,
-    FileNotFoundError,
-    InactiveAdapterError,
-    LaunchError,
-    ResponseCacheError,
-    SubjectError,
-    TrackingError,
-    UnknownTask,
-)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
@@ -74,6 +53,7 @@ def main(cfg: DictConfig) -> None:
     try:
         tracking = Tracking(config, folder, job_type="benchmark")
         with joined(config, folder), ExitStack() as stack:
+            refuse_idle_settings(config, program()["overrides"])
             subject = make_subject(config | {"device": device_of_process(config["device"])})
             with main_first():
                 tasks = [make_task(name, settings) for name, settings in config["task"].items()]
@@ -132,7 +112,7 @@ def main(cfg: DictConfig) -> None:
             )
         with tracking.run():
             track_benchmark(tracking, folder, config)
-    except USERS_ERRORS as error:
+    except FileNotFoundError as error:
         raise SystemExit(str(error)) from error
 
     console.print(str(folder), markup=False, highlight=False, soft_wrap=True)

@@ -91,6 +91,27 @@ def make_subject(config: Mapping[str, Any]) -> Subject:
     )
 
 
+def refuse_idle_settings(config: Mapping[str, Any], overrides: Sequence[str] | None) -> None:
+    """Refuse settings of a local model that were given beside an endpoint, where they would do nothing.
+
+    `overrides` are those of the command line: what stands in the configuration by itself is no wish. Raises
+    `SubjectError`.
+    """
+    if config.get("endpoint") is None:
+        return
+    names = [override.lstrip("+").partition("=")[0] for override in overrides or ()]
+    idle = [name for name in names if name in _OF_LOCAL_MODELS or name.startswith("model.")]
+    if idle:
+        raise SubjectError(
+            f"{', '.join(dict.fromkeys(idle))}: of a model in this process, and endpoint= asks a served one. "
+            "Leave it out; endpoint.model names the model, and endpoint.max_connections is how many requests "
+            "are open at once"
+        )
+
+
+_OF_LOCAL_MODELS = ("model", "batch_size", "device")
+
+
 @dataclass(frozen=True)
 class LocalSubject:
     """A `transformers` model in this process, with or without a PEFT adapter."""

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from align.calling.endpoint import EndpointError
 from align.evaluation import generation_digest
 from align.evaluation.served import ServedSubject
-from align.evaluation.subject import SubjectError, make_subject
+from align.evaluation.subject import SubjectError, make_subject, refuse_idle_settings
 from align.miniworld import TINY_VLM
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +178,12 @@ def test_settings_of_an_adapter_that_would_do_nothing_are_refused(
 ) -> None:
     with pytest.raises(SubjectError, match=message):
         make_subject(endpoint("vllm", base_url=URL, served=served))
+
+
+def test_settings_of_a_local_model_are_refused_beside_an_endpoint_and_only_there() -> None:
+    given = ["endpoint=vllm", "batch_size=32", "model.name=org/m", "task=pope"]
+    with pytest.raises(SubjectError, match=r"^batch_size, model\.name: .*endpoint\.max_connections"):
+        refuse_idle_settings(served(URL), given)
+    refuse_idle_settings(served(URL), ["endpoint=vllm", "endpoint.model=vllm/m", "decoding.seed=1"])
+    refuse_idle_settings(served(URL), None)
+    refuse_idle_settings(local(), given[1:])
