@@ -27,7 +27,7 @@ import numpy as np
 from align.evaluation import statistics
 from align.evaluation.counting import AT, FIGURES, MARK_SCALE, Tally
 from align.evaluation.statistics import Array
-from align.records import Graded
+from align.records import UNANSWERABLE, Graded
 
 SIGMA_MAX = 2**0.5 / 3
 PARTS = ("refusal_rate", "rationality", "helpfulness_unanswerable")
@@ -128,6 +128,18 @@ def bpi_of_rows(
         "interval": list(interval) if interval else None,
         "standardised": dict(zip(PARTS, scores.tolist(), strict=True)),
         "lowest": PARTS[int(scores.argmin())],
+    }
+
+
+def bpi_by_category(
+    graded: Sequence[Graded], *, resamples: int = statistics.RESAMPLES, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """`bpi_of_rows` of each unanswerable category that occurs, in the order of the labels."""
+    of_category = {category: [row for row in graded if row.category == category] for category in UNANSWERABLE}
+    return {
+        category: bpi_of_rows(rows, resamples=resamples, seed=seed)
+        for category, rows in of_category.items()
+        if rows
     }
 
 

@@ -14,7 +14,7 @@ from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score
 
 from align.evaluation.general.base import Benchmark
-from align.evaluation.metrics import summarize_groups
+from align.evaluation.run_summary import summarize_run
 from align.evaluation.scorers import graded_of, graded_record, grader_digest, question_of
 from align.evaluation.tasks import miniworld, mohobench
 from align.extensions import load_extensions
@@ -119,7 +119,7 @@ def _check_settings(name: str, factory: Callable[..., Any], settings: Mapping[st
 def _make(name: str, which: str, arguments: Mapping[str, Any]) -> BenchmarkTask:
     if which in HONESTY:
         _check_settings(name, HONESTY[which], arguments)
-        return _honesty(name, "honesty", HONESTY[which](**arguments), summarize_groups)
+        return _honesty(name, "honesty", HONESTY[which](**arguments), summarize_run)
     if which == "corruption":
         from align.evaluation import corruption as pictures
         from align.evaluation.corruption_task import corruption, summarize_corruption

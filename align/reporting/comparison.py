@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from align.evaluation import corrections, metrics, statistics
-from align.evaluation.bpi import bpi_of_rows
+from align.evaluation.bpi import bpi_by_category, bpi_of_rows
 from align.evaluation.power import power_table
 from align.evaluation.reliability import effective_reliability
 from align.evaluation.repeats import paired_tests_of_repeats, summarize_repeats
@@ -36,7 +36,7 @@ def compare_runs(
     - `responses`: by task and model, `responses` of results.json: how many were cut off, and what they took;
       null of runs that do not say it.
     - `phi`, `bpi`, `risk_coverage`: by model, what `reliability.effective_reliability`, `bpi.bpi_of_rows` and
-      `risk_coverage.risk_coverage` (by view; null without confidences) give.
+      `risk_coverage.risk_coverage` (by view; null without confidences) give; `bpi` has `by_category` too.
     - `repeats`: null without any, else `models` (`repeats.summarize_repeats`) and `tests`
       (`repeats.paired_tests_of_repeats`), with `p_holm` and `p_crossed_holm` corrected for all of these. All
       other figures of a repeated model are of its first run.
@@ -85,7 +85,10 @@ def compare_runs(
             for task in dict.fromkeys(task for run in runs for task in run.tasks)
         },
         "phi": {run.name: effective_reliability(run.graded, **how) for run in runs},
-        "bpi": {run.name: bpi_of_rows(run.graded, **how) for run in runs},
+        "bpi": {
+            run.name: bpi_of_rows(run.graded, **how) | {"by_category": bpi_by_category(run.graded, **how)}
+            for run in runs
+        },
         "risk_coverage": {
             run.name: {view: risk_coverage(run.graded, view=view, seed=seed) for view in get_args(View)}
             for run in runs

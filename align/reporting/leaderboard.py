@@ -42,7 +42,9 @@ class Column:
 
     @property
     def form(self) -> str:
-        return "mark" if self.metric in _MARKS else "index" if self.metric == "bpi" else "percent"
+        if self.metric in _MARKS:
+            return "mark"
+        return "index" if self.metric == "bpi" or self.metric.startswith("phi_") else "percent"
 
 
 @dataclass

@@ -174,7 +174,7 @@ def _figures(results: Mapping[str, Any], configuration: Mapping[str, Any], place
         for metric in intervals
         if isinstance(results.get(metric), (int, float))
     }
-    if (bpi := _bpi(results, place)) is not None:
+    if "bpi" not in results and (bpi := _bpi(results, place)) is not None:
         figures["bpi"] = bpi
     headline = next((m for m in ("dual_accuracy", "refusal_rate") if m in figures), next(iter(figures), ""))
     return TaskFigures(kind, headline, figures, ground)
@@ -190,7 +190,7 @@ _COUNTED = {
 
 
 def _bpi(results: Mapping[str, Any], place: Path) -> tuple[float, tuple[float, float] | None, int] | None:
-    """BPI, which takes marks of a judge: from the samples, since its interval needs them."""
+    """BPI, which takes marks of a judge, of results that do not say it: from the samples."""
     if results.get("kind", "honesty") == "general" or any(results.get(part) is None for part in PARTS):
         return None
     rows = [row for row in read_records(place / SAMPLES, Graded) if row.condition in (None, "raw")]

@@ -20,7 +20,9 @@ Status = Literal["equal", "within", "different"]
 # What a run takes is another time each run, and what was in a cache then is not in one now.
 _VOLATILE = re.compile(
     r"second|runtime|memory|elapsed|_in_journal|attempts|cached|tokens_per|flop_rate"
-    r"|^(input|output)_tokens$|^dollars$|^n_truncated$"
+    r"|^(input|output)_tokens$|^dollars$"
+    # Counts that follow from the rows, which are compared one by one.
+    r"|^n_(truncated|answers|errors|without_confidence|ungraded)$|^(coverage_at_risk|mean_risk_random|max_coverage)$"
 )
 _GRADES = ("state", "correct", "reason", "rationality", "helpfulness", "parsed", "score", "official")
 # Where programs write figures that are not in their records.

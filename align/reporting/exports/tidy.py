@@ -35,6 +35,9 @@ def tidy_rows(comparison: Mapping[str, Any]) -> Iterator[Row]:
             yield from _row(name, task, "all", f"phi_{one['c']:g}", one["phi"], one["interval"], n)
         index = comparison["bpi"][name]
         yield from _row(name, task, "all", "bpi", index["bpi"], index["interval"], index["n"])
+        for category, one in index["by_category"].items():
+            where = f"category/{category}"
+            yield from _row(name, task, where, "bpi", one["bpi"], one["interval"], one["n"])
         for view, found in comparison["risk_coverage"][name].items():
             if found is not None:
                 for metric in ("area", "mean_risk"):
