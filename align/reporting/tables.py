@@ -54,8 +54,8 @@ def to_markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
 def to_latex(columns: Sequence[str], rows: Sequence[Row], *, caption: str | None = None) -> str:
     """A `table` with `booktabs` rules."""
     form = "".join("r" if right else "l" for right in _right(columns, rows))
-    lines = [" & ".join(_latex(column) for column in columns) + r" \\"]
-    body = [" & ".join(_latex(_text(row.get(column))) for column in columns) + r" \\" for row in rows]
+    lines = [_latex_row(columns)]
+    body = [_latex_row([_text(row.get(column)) for column in columns]) for row in rows]
     title = [rf"\caption{{{_latex(caption)}}}"] if caption else []
     return "\n".join(
         [
@@ -105,6 +105,12 @@ def _markdown(text: str) -> str:
     for mark in "\\`*_[]<>|":
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    line = " & ".join(map(_latex, cells))
+    # After a row's end or a rule, LaTeX would take these for an option of that.
+    return ("{}" if line.startswith(("[", "*")) else "") + line + r" \\"
 
 
 def _latex(text: str) -> str:
