@@ -79,6 +79,17 @@ def seen_state(folder: str | Path) -> State:
     return state
 
 
+def give_up(folder: str | Path, reason: str) -> None:
+    """Record a job as failed whose own process could not."""
+    state = read_state(folder)
+    logs = {"training": "train.log", "benchmark": "benchmark.log"}
+    log = Path(folder) / logs.get(state.status, "train.log")
+    write_json(
+        Path(folder) / STATE,
+        asdict(replace(state, status="failed", reason=reason, tail=tuple(tail(log)))),
+    )
+
+
 def run_job(out: str | Path, id: str, *, say: Callable[[str], None] = print) -> State:
     """Bring one job to its end, from where it is. A job that fails is recorded and raises nothing.
 

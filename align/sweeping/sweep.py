@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from align.cli.programs import home
 from align.run import to_plain
 from align.sweeping import guard
-from align.sweeping.job import SweepStopped, job_folder, read_state, run_job
+from align.sweeping.job import SweepStopped, give_up, job_folder, read_state, run_job, seen_state
 from align.sweeping.objective import PROBE, Objective
 from align.sweeping.plan import Composer, Job, Plan, continue_plan, launch_words, read_plan, write_plan
 from align.sweeping.running import OWNER
@@ -87,7 +87,7 @@ class _Sweep:
         from align.sweeping.search import Search
 
         search = Search(self.out, self.words, settings, self.objective, self.composer)
-        self.launch(self.bases([search.probe_job()]))  # the floor of every trial hangs on it
+        self.launch(self.bases([search.first_job()]))  # the floor of every trial hangs on it
         while trials := search.next_trials():
             self.launch([job for _, job in trials])
             for trial, job in trials:
@@ -110,7 +110,31 @@ class _Sweep:
             print(f"{done} of {done + len(todo)} jobs are done already", flush=True)
         if todo:
             print(f"{len(todo)} jobs in {self.out}", flush=True)
-            _hydra(self.main, ["--multirun", *self.words.own, f"out={_quoted(self.out)}", f"job={','.join(todo)}"])
+        lost: dict[str, int] = {}
+        while todo:
+            words = ["--multirun", *self.words.own, f"out={_quoted(self.out)}", f"job={','.join(todo)}"]
+            try:
+                _hydra(self.main, words)
+                return
+            except SystemExit:  # Hydra has said why the launcher failed
+                todo = self._after_loss(jobs, todo, lost)
+
+    def _after_loss(self, jobs: Sequence[Job], todo: Sequence[str], lost: dict[str, int]) -> list[str]:
+        """What to launch again when a launcher failed because a process that ran a job was killed.
+
+        A launcher may end the other jobs with it, so each is tried once more before it counts as failed.
+        Raises `SystemExit` where no job was cut off: then it was not for a job that the launcher failed.
+        """
+        folders = {job.id: job_folder(self.out, job) for job in jobs}
+        cut_off = [id for id in todo if seen_state(folders[id]).status == "stopped"]
+        if not cut_off:
+            raise SystemExit(1)
+        for id in cut_off:
+            lost[id] = lost.get(id, 0) + 1
+            if lost[id] > 1:
+                give_up(folders[id], "the process that ran it was killed, twice")
+        states = {id: read_state(folders[id]) for id in todo}
+        return [id for id in todo if not states[id].over and states[id].status != "failed"]
 
 
 def _configuration(words: Sequence[str]) -> dict[str, Any]:
