@@ -53,6 +53,9 @@ from align.judging.matching import matches
 from align.records import Problem, Scored
 
 Setting = Literal["base", "option", "instruction"]
+TYPES = ("upd", "standard")
+Form = tuple[str, bool]
+"""A group, and whether it is its form that cannot be solved."""
 NONE_TEXT = {
     "aad": "None of the above",
     "iasd": "None of the above",
@@ -196,16 +199,22 @@ def mm_upd(
         if (kind or kind_in(Path(path).name) or kind_in(hub_subset or "")) is None:
             raise ValueError(f"which of {', '.join(KINDS)} is {path}? Its name does not say: set kind")
 
+    seen: dict[Form, set[int]] = defaultdict(set)
+
     def make(cells: Cells, file: str, pictures: Pictures) -> Item | None:
-        named = kind or kind_in(Path(file).name) or kind_in(hub_subset or "")
-        return _item(cells, file, pictures, str(named), setting)
+        named = str(kind or kind_in(Path(file).name) or kind_in(hub_subset or ""))
+        index, type_ = cells.number("index"), cells.one_of("type", TYPES)
+        if index is None or type_ is None:
+            return None
+        seen[_group(named, index), type_ == "upd"].add(index // SHIFT)
+        return _item(cells, file, pictures, named, setting, index, type_)
 
     read = read_lettered(source, folder, make, subset=hub_subset, split=hub_split, revision=hub_revision)
     items = [item for item in read.items if circular or int(item.facts["index"]) < SHIFT]
-    items, torn = _without_torn(items)
+    items, torn = _without_torn(items, seen if circular else {})
     chosen = fixed_subset(items, limit, by="group")
     named = ", ".join(map(str, as_paths(source)))
-    problems = (*read.problems, *torn, *_single(items))
+    problems = (*read.problems, *torn, *(_short(items) if circular else ()), *_single(items))
     return GeneralTask(MMUPD(), tuple(chosen), problems, folder, named)
 
 
@@ -222,15 +231,20 @@ def prompt_of(
     return "\n".join(lines)
 
 
-def _item(cells: Cells, file: str, pictures: Pictures, kind: str, setting: Setting) -> Item | None:
-    index, question = cells.number("index"), cells.text("question")
-    type_ = cells.one_of("type", ("upd", "standard"))
+def _group(kind: str, index: int) -> str:
+    return f"{kind}-{index % SHIFT}"
+
+
+def _item(
+    cells: Cells, file: str, pictures: Pictures, kind: str, setting: Setting, index: int, type_: str
+) -> Item | None:
+    question = cells.text("question")
     hint, options = cells.optional("hint"), options_in(cells)
     answer, masked = cells.optional("answer"), cells.optional("masked_answer")
     if type_ == "standard" and answer not in options and cells.good:
         cells.bad("answer", f"expected one of {', '.join(options)}, found {answer!r}")
     image = pictures.name(cells, "image")
-    if not cells.good or index is None or question is None or image is None:
+    if not cells.good or question is None or image is None:
         return None
     way_out = next((letter for letter, text in options.items() if NONE_OPTION.fullmatch(text)), None)
     if type_ == "standard" and way_out == answer:
@@ -249,7 +263,7 @@ def _item(cells: Cells, file: str, pictures: Pictures, kind: str, setting: Setti
         options=options,
         should_abstain=upd,
         part=kind,
-        group=f"{kind}-{index % SHIFT}",
+        group=_group(kind, index),
         variant=f"{type_}-{index // SHIFT}",
         facts={
             "index": index,
@@ -263,19 +277,24 @@ def _item(cells: Cells, file: str, pictures: Pictures, kind: str, setting: Setti
     )
 
 
-def _without_torn(items: Sequence[Item]) -> tuple[list[Item], list[Problem]]:
-    """Items of forms whose rotations are all there, as far as their numbers tell.
-
-    A rotation that cannot be read leaves a gap, and a form is right where all of its rotations are: with one
-    less it would be right more easily.
-    """
-    forms: dict[tuple[str, bool], list[Item]] = defaultdict(list)
+def _forms(items: Sequence[Item]) -> dict[Form, list[Item]]:
+    forms: dict[Form, list[Item]] = defaultdict(list)
     for item in items:
         forms[str(item.group), item.should_abstain].append(item)
+    return forms
+
+
+def _without_torn(items: Sequence[Item], seen: Mapping[Form, set[int]]) -> tuple[list[Item], list[Problem]]:
+    """Items of forms whose rotations are all there.
+
+    One is missing where its row was `seen` and could not be used, and where the numbers have a gap. A form is
+    right where all of its rotations are: with one less it would be right more easily.
+    """
+    forms = _forms(items)
     torn = {}
     for form, members in forms.items():
         there = {int(item.facts["index"]) // SHIFT for item in members}
-        if missing := sorted(set(range(max(there))) - there):
+        if missing := sorted((set(range(max(there))) | seen.get(form, set())) - there):
             torn[form] = ", ".join(map(str, missing))
     problems = [
         Problem(
@@ -287,6 +306,34 @@ def _without_torn(items: Sequence[Item]) -> tuple[list[Item], list[Problem]]:
         for form, missing in torn.items()
     ]
     return [item for item in items if (str(item.group), item.should_abstain) not in torn], problems
+
+
+def _short(items: Sequence[Item]) -> list[Problem]:
+    """A note on forms with fewer rotations than others of their file that have as many options.
+
+    No rule says how many a file holds, so a form whose last rotations are nowhere in it may be whole.
+    """
+    forms = _forms(items)
+    alike: dict[tuple[str, bool, int], list[Form]] = defaultdict(list)
+    for form, members in forms.items():
+        alike[str(members[0].facts["file"]), form[1], len(members[0].options)].append(form)
+    most = {kind: max(len(forms[form]) for form in same) for kind, same in alike.items()}
+    short: dict[str, list[str]] = defaultdict(list)
+    for kind, same in alike.items():
+        for form in same:
+            if len(forms[form]) < most[kind]:
+                said = f"{forms[form][0].id} with {len(forms[form])} of {most[kind]}"
+                short[kind[0]].append(said)
+    return [
+        Problem(
+            file=file,
+            field="index",
+            message=f"{len(found)} form(s) have fewer rotations than others with as many options, and count "
+            f"with those that they have, so more easily as right: {', '.join(found[:5])}"
+            + (", ..." if len(found) > 5 else ""),
+        )
+        for file, found in short.items()
+    ]
 
 
 def _single(items: Sequence[Item]) -> list[Problem]:

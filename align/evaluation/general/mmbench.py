@@ -4,12 +4,13 @@ Circular evaluation asks a question once for each of its options, with the optio
 time, and counts it only where all of these are right. Tables that hold the rotations (`index` + k * 10^6) are
 read as they are; for those that do not, the rotations are made.
 
-Official rule: `can_infer` of VLMEvalKit. A response counts where, punctuation taken for spaces, exactly one
-letter of an option stands alone in it, else where exactly one option's text is part of it, any case. Four
-phrases of refusal, among them "Cannot determine the answer", and a lone `Z` are wrong whatever else is said.
-So "I cannot see A" is an A, and so is "A dog". Where this finds nothing, the published figures come from a
-GPT model that matches the response to an option, and then from a random choice: neither is done here, such a
-response counts as wrong (VLMEvalKit's `exact_matching`).
+Official rule: `can_infer` of VLMEvalKit as it was until July 2025 (`vlmeval/utils/matching_util.py`, for
+instance at commit 18fc37a; docs/multiple-choice.md says what changed then). A response counts where,
+punctuation taken for spaces, exactly one letter of an option stands alone in it, else where exactly one
+option's text is part of it, any case. Four phrases of refusal, among them "Cannot determine the answer", and
+a lone `Z` are wrong whatever else is said. So "I cannot see A" is an A, and so is "A dog". Where this finds
+nothing, the published figures come from a GPT model that matches the response to an option, and then from a
+random choice: neither is done here, such a response counts as wrong (VLMEvalKit's `exact_matching`).
 """
 
 from __future__ import annotations

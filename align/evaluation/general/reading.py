@@ -14,6 +14,9 @@ from align.records import DataError, Problem
 
 Source = str | Path | Sequence[str | Path]
 
+_LONGEST_NAME = 255
+"""Bytes; no usual file system has longer ones. Broken base64 is, and looks like a name otherwise."""
+
 
 @dataclass
 class Items:
@@ -42,6 +45,11 @@ class Pictures:
         if image is None:
             return None
         path = Path(image)
+        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+            cells.bad(
+                fields[0], f"{len(image):,} characters that are neither a picture nor the name of a file"
+            )
+            return None
         if path.is_absolute() or ".." in path.parts:
             cells.bad(fields[0], f"{image!r} leaves the folder of images: give a path relative to it")
             return None

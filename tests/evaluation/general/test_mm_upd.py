@@ -38,7 +38,12 @@ def test_pairs_with_their_forms(sources):
     assert {item.group for item in made.items if item.part == "aad"} == {"aad-1", "aad-2"}
     assert items["ivqd-1-upd"].image != items["ivqd-1-standard"].image
     assert [(p.row_id, p.message) for p in made.problems] == [
-        ("ivqd-3-standard", "has no upd form: it is in no dual figure")
+        (
+            None,
+            "1 form(s) have fewer rotations than others with as many options, and count with those that they "
+            "have, so more easily as right: aad-2-upd with 1 of 2",
+        ),
+        ("ivqd-3-standard", "has no upd form: it is in no dual figure"),
     ]
     assert {i.id for i in mm_upd(sources, circular=False).items} == {k for k in RIGHT if "1000001" not in k}
 
@@ -175,6 +180,28 @@ def test_a_form_of_which_a_rotation_cannot_be_read_is_left_out(sources):
     }
     assert "rotation 0 is not there" in " ".join(p.message for p in made.problems)
     assert "has no standard form" in " ".join(p.message for p in made.problems)
+
+
+@pytest.mark.parametrize("broken", ["its answer", "its picture", "its base64"])
+def test_a_form_of_which_the_last_rotation_cannot_be_read_is_left_out(sources, broken):
+    file = Path(sources[0])
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert lines[2].startswith("1000001\t")  # the last of two rotations
+    if broken == "its answer":
+        lines[2] = lines[2].replace("\tB\t\tstandard", "\tG\t\tstandard")
+    else:
+        row, _, picture = lines[2].rpartition("\t")
+        half = picture[: len(picture) // 8 * 4]
+        lines[2] = f"{row}\t{half if broken == 'its picture' else '#' * 400}\n"
+    file.write_text("".join(lines), encoding="utf-8")
+    made = mm_upd(sources)
+    assert {item.id for item in made.items} == {
+        id for id in RIGHT if id not in ("aad-1-standard", "aad-1000001-standard")
+    }
+    assert "left out with its other rotations: rotation 1 is not there" in " ".join(
+        p.message for p in made.problems
+    )
+    assert "aad-1-standard" in {i.id for i in mm_upd(sources, circular=False).items}, "it is whole by itself"
 
 
 def test_a_limit_of_less_than_a_pair_is_refused(sources):
