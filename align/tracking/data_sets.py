@@ -39,7 +39,7 @@ def track_rows(
     for what in ("kinds", "categories"):
         counts |= {f"{what}/{name}": count for name, count in section[what].items()}
     tracking.summary({f"data/{name}": count for name, count in counts.items()})
-    tracking.table("data/rows", _some(rows, tracking.settings.examples, root))
+    tracking.table("data/examples", _some(rows, tracking.settings.examples, root))
     limits = "\n".join(f"- {limit}" for limit in section["limits"])
     said = f"{section['rows']} {section['form']}, {section['kinds']}.\n\nLimits:\n{limits}"
     tracking.made(of_path(output, DATASET).told(said, {name: section[name] for name in ("rows", "kinds")}))
