@@ -188,21 +188,28 @@ def run(home: Path, *words: str) -> str:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which all programs of the path have run, the commands being those of the README."""
     work = tmp_path_factory.mktemp("photos")
-    data, images, out = f"{work}/data", f"root={IMAGES}", f"out={work}"
-    questions = f"{data}/questions.jsonl"
+    data = f"{work}/data"
     launch = ("-m", "accelerate.commands.launch")
-    run(work, "data_prep/ingest.py", f"input={FILE}", f"images={IMAGES}", f"out={data}")
-    sampling = ("sampling.max_new_tokens=16", f"{out}/sample")
-    run(work, "data_prep/sample_responses.py", *MODEL, f"folder={data}", images, *sampling)
-    run(work, "data_prep/build_sft.py", f"folder={data}", f"{out}/sft_rows")
-    run(work, "data_prep/build_pairs.py", f"folder={data}", f"{out}/pair_rows")
-    rows = ("data=files", f"data.{images}", f"data.pairs={data}/pairs.jsonl")
+    sampling = "+sample_responses.sampling.max_new_tokens=16"
+    made = run(
+        work, "data_prep/prepare.py", *MODEL, f"input={FILE}", f"images={IMAGES}", f"out={data}", sampling
+    )
+    assert "Nothing here would break training" in made
+    rows = ("data=files", f"data.root={IMAGES}", f"data.pairs={data}/pairs.jsonl")
     steps = ("trainer.max_steps=3", "trainer.per_device_train_batch_size=8", "tracking=none")
-    run(work, *launch, "recipes/dpo.py", *MODEL, *rows, *steps, f"{out}/dpo")
-    task = ("task=mohobench", f"task.mohobench.questions={questions}")
-    task += (f"task.mohobench.{images}", "task.mohobench.split=test")
-    decoding = ("decoding.max_new_tokens=16", f"adapter={work}/dpo/adapter")
-    run(work, "evaluate/benchmark.py", *MODEL, *task, *decoding, f"{out}/benchmark")
+    run(work, *launch, "recipes/dpo.py", *MODEL, *rows, *steps, f"out={work}/dpo")
+    task = ("task=mohobench", f"task.mohobench.questions={data}/questions.jsonl")
+    task += (f"task.mohobench.root={IMAGES}", "task.mohobench.split=test", "decoding.max_new_tokens=16")
+    adapters = f"adapters={{dpo: {work}/dpo/adapter}}"
+    run(
+        work,
+        "evaluate/measure.py",
+        *MODEL,
+        *task,
+        adapters,
+        f"out={work}/measured",
+        "+compare.title=Photographs",
+    )
     return work
 
 
@@ -290,13 +297,13 @@ def test_dpo_trains_an_adapter_on_the_pairs(work: Path) -> None:
 
 @pytest.mark.program
 def test_benchmark_scores_every_test_question(work: Path, questions: dict[str, Question]) -> None:
-    graded = read_records(work / "benchmark/mohobench/samples.jsonl", Graded)
+    graded = read_records(work / "measured/dpo/mohobench/samples.jsonl", Graded)
     test = {q.id: q for q in questions.values() if q.split == "test"}
     assert sorted(row.question_id for row in graded) == sorted(test)
     assert {row.question_id: row.category for row in graded} == {q.id: q.category for q in test.values()}
     assert all(row.response is not None and row.error is None for row in graded)
 
-    results = json.loads((work / "benchmark/mohobench/results.json").read_text())
+    results = json.loads((work / "measured/dpo/mohobench/results.json").read_text())
     unanswerable = [row for row in graded if not row.answerable]
     answerable = [row for row in graded if row.answerable]
     assert (results["n"], results["n_failed"]) == (42, 0)
@@ -308,4 +315,11 @@ def test_benchmark_scores_every_test_question(work: Path, questions: dict[str, Q
         UNANSWERABLE, 6
     )
     assert results["model"]["adapter"] == str(work / "dpo" / "adapter")
-    assert list((work / "benchmark/mohobench/logs").glob("*.eval"))
+    assert list((work / "measured/dpo/mohobench/logs").glob("*.eval"))
+
+
+@pytest.mark.program
+def test_the_report_sets_the_base_beside_the_adapter(work: Path) -> None:
+    comparison = json.loads((work / "measured/report/comparison.json").read_text())
+    assert list(comparison["models"]) == ["base", "dpo"]
+    assert "<title>Photographs</title>" in (work / "measured/report/report.html").read_text()
