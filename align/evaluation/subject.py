@@ -17,7 +17,8 @@ from align.evaluation.generation_digest import generation_digest
 from align.evaluation.processor_digest import processor_digest
 from align.evaluation.response_cache import CachedAPI, ResponseCache, opened
 from align.models.generation import Decoding
-from align.models.loading import reference_digest
+from align.models.loading import model_folder, reference_digest
+from align.models.size import stored_parameters
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -45,7 +46,10 @@ class Subject(Protocol):
         """Everything that can change a response, as JSON: two subjects are the same exactly when this is."""
 
     def identity(self) -> dict[str, Any]:
-        """What results say of the model: `name`, `adapter`, `digest`, `label`."""
+        """What results say of the model: `name`, `adapter`, `digest`, `label`.
+
+        Of a local model also `parameters`, the number of its base's, None where it is not known.
+        """
 
     def open(self, cache: Path | ResponseCache) -> AbstractContextManager[Model]:
         """Load the model or connect to it, check that its adapter is at work, and answer from the cache.
@@ -167,7 +171,13 @@ class LocalSubject:
         }
 
     def identity(self) -> dict[str, Any]:
-        return {"name": self.name, "adapter": self.adapter, "digest": self.digest, "label": self.label}
+        return {
+            "name": self.name,
+            "adapter": self.adapter,
+            "digest": self.digest,
+            "label": self.label,
+            "parameters": stored_parameters(model_folder(self.name, revision=self.revision)),
+        }
 
     def generate_config(self) -> dict[str, Any]:
         sampled = self.decoding.temperature > 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from align.evaluation.bpi import PARTS, bpi_of_rows
 from align.evaluation.response_facts import truncation_note
+from align.models.size import stored_parameters
 from align.records import DataError, Graded, Problem, read_records
 from align.reporting.run_folders import CONFIGURATION, RECORD, RESULTS, SAMPLES
 
@@ -219,25 +220,10 @@ def _size(name: str, identity: Mapping[str, Any], given: float | None) -> tuple[
     if isinstance(identity.get("parameters"), (int, float)):
         return float(identity["parameters"]), "recorded"
     embedded = Path(__file__).parents[1] / "miniworld" / "tiny_vlm"
-    counted = _count_weights(embedded if name == "tiny_vlm" else Path(name))
+    counted = stored_parameters(embedded if name == "tiny_vlm" else Path(name))
     if counted:
         return float(counted), "counted"
     said = _SIZE_IN_NAME.findall(name)
     if len(said) == 1:
         return float(said[0][0]) * (1e9 if said[0][1] in "bB" else 1e6), "the name"
     return None, None
-
-
-def _count_weights(folder: Path) -> int:
-    """Parameters in a folder's safetensors files, from their headers."""
-    total = 0
-    for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                size = 1
-                for length in tensor["shape"]:
-                    size *= length
-                total += size
-    return total

@@ -38,6 +38,7 @@ def test_a_local_model_is_told_apart_by_content_and_not_by_place(tmp_path: Path)
         "adapter": None,
         "digest": here.digest,
         "label": "tiny_vlm",
+        "parameters": 2637888,
     }
     (tmp_path / "copy/run.json").write_text("{}")  # how the weights came about
     assert make_subject(local(name=str(tmp_path / "copy"))).digest == here.digest
