@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from align.calling.run import CallReport
+from align.calling.shards import Shard
 from align.data.report import say
 
 
@@ -21,6 +22,14 @@ def say_failed(failed: float, listed: str | Path) -> None:
     """Say how many calls got no usable answer, which file tells of what they leave open, and how to go on."""
     if failed:
         say(f"{int(failed)} call(s) failed: see {listed}; the same command tries them again")
+
+
+def say_shard(shard: Shard, questions: int) -> None:
+    """Say how large a shard is, and that its bounds are a part of those that were given."""
+    say(
+        f"shard {shard}: {questions} question(s); an endpoint's budget and requests a minute are divided by "
+        f"{shard.of}, since shards do not know of each other"
+    )
 
 
 def refuse_overrides(names: Sequence[str], why: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from align.calling.run import CallReport, run_calls
 from align.data.images import resolve_image
 from align.data.pairs import refuse_test_questions
 from align.records import DataError, Problem, Question, Response, read_records, write_records
+from align.run import content_digest
 
 
 def calls_for(
@@ -82,13 +83,64 @@ def sample_from_endpoint(
                 sample_index=int(index),
             )
         )
+    add_responses(out, rows)
+    return report
+
+
+def add_responses(out: str | Path, rows: Sequence[Response]) -> None:
+    """Write `rows` to `out` after what it holds of others; a failed one takes no answer's place."""
     there = read_records(out, Response) if Path(out).exists() else []
     # A call that fails when it is made again, without its journal, takes no answer's place.
     answered = {_identity(row): row for row in there if row.error is None}
     rows = [answered.get(_identity(row), row) if row.error else row for row in rows]
     new = {_identity(row) for row in rows}
     write_records(out, [*(row for row in there if _identity(row) not in new), *rows])
-    return report
+
+
+def sampling_facts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the responses that configs/sample_responses.yaml asks for: shards must agree on it.
+
+    Not how fast they are made, nor where a server is.
+    """
+    sampling = config["sampling"]
+    decides = ("samples", "temperature", "top_p", "max_new_tokens", "seed")
+    asked = config.get("endpoint") or config["model"]
+    model = ("name", "adapter", "model", "revision", "args", "seeds", "dtype", "quantization", "max_pixels")
+    return {
+        "questions": content_digest(config["questions"]),
+        **{name: config[name] for name in ("split", "answerable", "limit", "show_image")},
+        **{name: sampling[name] for name in decides},
+        **{f"model.{name}": asked[name] for name in model if name in asked},
+    }
+
+
+def join_responses(
+    parts: Sequence[str | Path], questions: Sequence[Question], out: str | Path
+) -> tuple[dict[str, int], str]:
+    """Write the responses of shards to `out`, in the order in which one process writes them.
+
+    Returns the counts `asked` and `failed`, and the digest of the model.
+
+    Raises `DataError` for a file that is not there or cannot be read, for a response to another question, and
+    for shards whose models had other weights.
+    """
+    places = {question.id: place for place, question in enumerate(questions)}
+    rows = [row for part in parts for row in read_records(part, Response)]
+    problems = [
+        Problem(file=str(out), row_id=row.question_id, message="a shard has a response to another question")
+        for row in rows
+        if row.question_id not in places
+    ]
+    if problems:
+        raise DataError(problems)
+    digests = {row.model_digest for row in rows}
+    if len(digests) != 1:
+        message = f"the shards' models are not the same: their digests are {', '.join(map(str, digests))}"
+        raise DataError([Problem(file=str(out), field="model_digest", message=message)])
+    rows.sort(key=lambda row: (row.sample_index, places[row.question_id]))
+    add_responses(out, rows)
+    counts = {"asked": len(rows), "failed": sum(row.error is not None for row in rows)}
+    return counts, str(digests.pop())
 
 
 def check_samples(samples: int, temperature: float | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from align.judging.judged import Judge, Judged
 from align.records import DataError, Problem, Question, Response, Verdict, read_records, write_records
+from align.run import content_digest
 
 OTHERS = (
     "Give the question file that these responses are of; or, if questions were taken out since, as by a "
@@ -63,6 +65,17 @@ def items_to_judge(
         )
         raise DataError([Problem(file="responses", message=message)])
     return items
+
+
+def judging_facts(config: Mapping[str, Any], judge: Judge) -> dict[str, Any]:
+    """What decides the verdicts that configs/judge_responses.yaml asks for: shards must agree on it."""
+    names = ("split", "model", "limit", "leave_out_others", "passes", "seed")
+    return {
+        "questions": content_digest(config["questions"]),
+        "responses": content_digest(config["responses"]),
+        "judge": judge.digest,
+        **{name: config[name] for name in names},
+    }
 
 
 def write_verdicts(path: str | Path, verdicts: Sequence[Verdict], judge: Judge) -> dict[str, int]:
