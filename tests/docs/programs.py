@@ -33,7 +33,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        return self.file.relative_to(ROOT).as_posix()
+        return self.file.relative_to(ROOT).as_posix() if self.file.is_relative_to(ROOT) else self.file.name
 
     @property
     def config_name(self) -> str | None:
@@ -62,8 +62,8 @@ class Call:
         return bool({"-m", "--multirun"} & set(self.arguments))
 
 
-def call_of(words: Sequence[str]) -> Call | None:
-    """The program that a command calls; None where it is another's command.
+def call_of(words: Sequence[str], beside: Path) -> Call | None:
+    """The program that a command calls, ours or a file in `beside`; None for another's command.
 
     Raises `FileNotFoundError` for a file that is not there, `ProgramError` for a name that is none.
     """
@@ -91,8 +91,8 @@ def call_of(words: Sequence[str]) -> Call | None:
         return None
     if not rest or not rest[0].endswith(".py"):
         return None
-    file = ROOT / rest[0]
-    if not file.is_file():
+    file = next((place / rest[0] for place in (ROOT, beside) if (place / rest[0]).is_file()), None)
+    if file is None:
         raise FileNotFoundError(f"there is no file {rest[0]}")
     return Call(file, tuple(rest[1:]), environment)
 
@@ -110,10 +110,11 @@ def _of_mohoalign(words: list[str], environment: dict[str, str]) -> Call | None:
     return Call(program.file, tuple(rest), environment)
 
 
-def composed(call: Call) -> list[DictConfig]:
+def composed(call: Call, beside: Path) -> list[DictConfig]:
     """The call's configurations: one, or with --multirun the first of each sweep and every other value once.
 
-    Raises Hydra's and OmegaConf's errors for a setting or a choice that there is not.
+    A folder of `--config-dir` is looked for in `beside`. Raises Hydra's and OmegaConf's errors for a setting
+    or a choice that there is not.
     """
     name = call.config_name
     if name is None:
@@ -121,7 +122,7 @@ def composed(call: Call) -> list[DictConfig]:
     overrides = call.overrides
     extra = _flag(call.arguments, "--config-dir", "-cd")
     if extra:
-        overrides = [*overrides, f"hydra.searchpath=[file://{Path(extra).resolve()}]"]
+        overrides = [*overrides, f"hydra.searchpath=[file://{beside / extra}]"]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3", job_name=call.file.stem):
         found = []

@@ -74,9 +74,8 @@ def commands_on(page: Path) -> list[Command]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_compose(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_compose(page: Path, tmp_path: Path) -> None:
     write_files(page, tmp_path)
-    monkeypatch.chdir(tmp_path)  # --config-dir of a page that has its own
     texts = [(str(command), command.text) for command in commands_on(page)]
     texts += [(f"{page.name}: `{text}`", text) for text in inline_commands(page)]
     wrong = []
@@ -85,9 +84,9 @@ def test_commands_compose(page: Path, tmp_path: Path, monkeypatch: pytest.Monkey
             try:
                 if words[0] == "make":
                     targets_exist(words[1:])
-                call = call_of(words)
+                call = call_of(words, tmp_path)
                 if call and call.config_name and not call.asks_only:
-                    composed(call)
+                    composed(call, tmp_path)
                 elif call and not call.config_name:
                     options_exist(call)
             except Exception as error:
@@ -123,7 +122,7 @@ def assert_runs(mark: Mark, commands: list[Command], where: str) -> None:
         assert test in tests, f"{where}: {file} has no {test}"
     for command in commands:
         for words in simple_commands(command.text):
-            call = call_of(words)
+            call = call_of(words, ROOT)
             named = call.file.stem if call else words[1] if words[0] == "mohoalign" else words[0]
             assert named in text, f"{where}: {file} does not run {named}"
 
@@ -173,7 +172,7 @@ def run(command: Command, workshop: Workshop, done: set[tuple[str, ...]]) -> Non
         ended = workshop.run(inspect, *words[0][1:], "--limit", "8", "--display", "none")
         assert ended.status == 0, f"{command}\n{ended.output}"
         return
-    calls = [call_of(each) for each in words]
+    calls = [call_of(each, workshop.folder) for each in words]
     if not any(calls):
         assert all(each[0] in HARMLESS for each in words), f"{command}: mark it, or add it to HARMLESS"
         ended = workshop.shell(command.text)
@@ -181,7 +180,7 @@ def run(command: Command, workshop: Workshop, done: set[tuple[str, ...]]) -> Non
         return
     for call in calls:
         assert call is not None, f"{command}: give the program a line of its own"
-        arguments = [*call.arguments, *smaller(call)]
+        arguments = [*call.arguments, *smaller(call, workshop.folder)]
         if (call.name, *arguments) in done:
             continue
         ended = workshop.run(call.file, *arguments, **call.environment)
@@ -189,17 +188,18 @@ def run(command: Command, workshop: Workshop, done: set[tuple[str, ...]]) -> Non
         done.add((call.name, *arguments))
 
 
-def smaller(call: Call) -> list[str]:
+def smaller(call: Call, folder: Path) -> list[str]:
+    """The settings of `SMALLER` that the program has."""
     if call.name not in SMALLER or call.asks_only:
         return []
-    config = composed(call)[0]
-    return [
-        f"{name}={value}"
-        for name, value in SMALLER[call.name].items()
-        if OmegaConf.select(config, name.rpartition(".")[0] or name) is not None
-        and (name.rpartition(".")[2] in (OmegaConf.select(config, name.rpartition(".")[0]) or config))
-        and not (name == "probe.every" and config.probe.every is None)
-    ]
+    config = composed(call, folder)[0]
+    found = []
+    for name, value in SMALLER[call.name].items():
+        group, _, key = name.rpartition(".")
+        there = OmegaConf.select(config, group) if group else config
+        if there is not None and key in there and not (name == "probe.every" and there[key] is None):
+            found.append(f"{name}={value}")
+    return found
 
 
 def made_by(targets: list[str], workshop: Workshop) -> list[str]:
@@ -216,7 +216,7 @@ def made_by(targets: list[str], workshop: Workshop) -> list[str]:
         text=True,
         check=True,
     )
-    lines = [line for line in shown.stdout.splitlines() if call_of(shlex.split(line))]
+    lines = [line for line in shown.stdout.splitlines() if call_of(shlex.split(line), ROOT)]
     assert lines, f"make {' '.join(targets)} runs no program: mark it"
     return lines
 

@@ -83,6 +83,8 @@ class Workshop:
 
 def _serve() -> None:
 
+    from inspect_ai.model import get_model
+
     import align.data.audit_report
     import align.data.endpoint_sampling
     import align.data.report
@@ -93,6 +95,8 @@ def _serve() -> None:
     import align.reporting.comparison
     import align.training.job
     import align.training.reference  # noqa: F401
+
+    get_model("mockllm/model")  # imports what is installed of Inspect's providers and tasks
 
     for line in sys.stdin:
         job = json.loads(line)
