@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -17,16 +18,19 @@ from align.tracking.wandb_tracker import STEP
 class TrackioTracker:
     """A project database in `trackio/` of the run folder, or where TRACKIO_DIR or `tracking.folder` says.
 
-    trackio has no lineage and no pages: artifacts and files are kept as names and digests in its
-    configuration.
+    trackio takes a run's configuration with its first figures only, and has no lineage between runs and no
+    pages. So the whole configuration and the lineage, as names and digests, are logged again at the end, as a
+    text and a table; of pages and files their paths are kept.
     """
 
     def __init__(self) -> None:
         self._trackio: Any = None
         self._run: Any = None
-        self._lineage: dict[str, list[str]] = {"used": [], "made": []}
+        self._config: dict[str, Any] = {}
+        self._lineage: list[list[str]] = []
 
     def start(self, facts: RunFacts) -> str:
+        self._config = dict(facts.config)
         # Read when trackio is imported, once in a process.
         os.environ.setdefault(
             "TRACKIO_DIR", str(Path(facts.settings.folder or facts.folder / "trackio").resolve())
@@ -39,7 +43,7 @@ class TrackioTracker:
                 project=facts.settings.project,
                 name=facts.name,
                 group=facts.group or facts.job_type,
-                config=dict(facts.config),
+                config=dict(self._config),
                 resume="allow",
                 embed=False,
             )
@@ -50,6 +54,7 @@ class TrackioTracker:
         )
 
     def config(self, values: Mapping[str, Any]) -> None:
+        self._config |= values
         self._run.config.update(dict(values))
 
     def figures(self, values: Mapping[str, float], step: int) -> None:
@@ -78,10 +83,15 @@ class TrackioTracker:
         self._related("made", artifact)
 
     def _related(self, how: str, artifact: Artifact) -> None:
-        self._lineage[how].append(f"{artifact.type} {artifact.name} {artifact.alias}")
-        self.config({how: self._lineage[how]})
+        self._lineage.append([how, artifact.type, artifact.name, artifact.alias])
 
     def finish(self, failed: bool) -> None:
+        text = json.dumps(self._config, indent=2, default=str)
+        last: dict[str, Any] = {"configuration": self._trackio.Markdown(f"```json\n{text}\n```")}
+        if self._lineage:
+            columns = ["how", "type", "artifact", "version"]
+            last["lineage"] = self._trackio.Table(columns=columns, data=self._lineage)
+        self._run.log(last)
         with redirect_stdout(sys.stderr):
             self._trackio.finish()
 

@@ -21,7 +21,6 @@ _BY_REFERENCE = 2**20  # bytes: larger files are named and not uploaded, unless 
 _FLUSH_SECONDS = 1.0  # W&B's own 15 would lose so much of an offline run that is killed
 
 _VARIABLES = {
-    "mode": "WANDB_MODE",
     "dir": "WANDB_DIR",
     "project": "WANDB_PROJECT",
     "entity": "WANDB_ENTITY",
@@ -67,7 +66,7 @@ class WandbTracker:
         return f"W&B: offline{why}, kept in {kept} (upload with `wandb sync {kept}/offline-run-*`)"
 
     def _init(self, facts: RunFacts, mode: str) -> Any:
-        wanted = {
+        wanted: dict[str, Any] = {
             "dir": str(facts.folder),
             "project": facts.settings.project,
             "entity": facts.settings.entity,
@@ -77,10 +76,16 @@ class WandbTracker:
             "tags": list(facts.settings.tags) or None,
             "id": facts.id,
         }
-        # An argument would win over the environment.
-        wanted = {key: value for key, value in wanted.items() if not os.environ.get(_VARIABLES[key])}
+        # Said again, since W&B reads the environment once in a process, and an argument would win over it.
+        chosen: dict[str, Any] = {
+            key: os.environ[name] for key, name in _VARIABLES.items() if os.environ.get(name)
+        }
+        if "tags" in chosen:
+            chosen["tags"] = chosen["tags"].split(",")
         with _secrets_hidden():
-            return self.wandb.init(mode=mode, resume="allow", settings=self._settings(), **wanted)
+            return self.wandb.init(
+                resume="allow", settings=self._settings(), **{**wanted, **chosen, "mode": mode}
+            )
 
     def _settings(self) -> Any:
         """What makes an offline run last: W&B's experimental setting, if this version has it."""
