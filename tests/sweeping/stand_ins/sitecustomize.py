@@ -1,0 +1,9 @@
+"""On the path of a sweep that is tested: its recipes and its benchmark are the stand-ins of this folder's caller."""
+
+import os
+from pathlib import Path
+
+if "SWEEP_TEST_HOME" in os.environ:
+    from align.cli import programs
+
+    programs.home = lambda: Path(os.environ["SWEEP_TEST_HOME"])

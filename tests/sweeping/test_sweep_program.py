@@ -1,0 +1,126 @@
+"""recipes/sweep.py as a user runs it, with stand-ins for the recipes and the benchmark."""
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.program
+
+GRID = ("-m", "method=dpo,simpo", "lora.r=8,16", "seed=0,1", "tracking=none")
+
+
+def test_a_grid_is_run_recorded_and_summed_up_and_a_larger_one_runs_only_what_is_new(sweeps: Any) -> None:
+    said = sweeps.run(*GRID)
+    assert "9 jobs in" in said  # the base is one
+    assert "method=simpo lora.r=8 is best" in said
+    starts = sweeps.starts()
+    assert len(starts) == 8
+    assert {tuple(word for word in start["words"] if word.startswith("method")) for start in starts} == {
+        ("method=dpo",),
+        ("method=simpo",),
+    }
+    asked = sweeps.benchmarks()
+    assert sum(not any(word.startswith("adapter=") for word in words) for words in asked) == 1
+    assert len({word for words in asked for word in words if word.startswith("cache=")}) == 1
+    found = sweeps.summary()
+    assert found["counts"] == {"feasible": 8}
+    assert found["axes"] == ["method", "lora.r", "seed"]
+    [best] = [group for group in found["configurations"] if group["settings"] == found["best"]["settings"]]
+    assert best["mean"] == pytest.approx(0.6 + 0.005 - 0.05)  # over two seeds
+    assert best["sd"] == pytest.approx(0.01 / 2**0.5)
+    assert {level["value"]: level["mean"] for level in found["effects"]["method"]} == {
+        "dpo": pytest.approx(0.455),
+        "simpo": pytest.approx(0.555),
+    }
+    assert [level["mean"] for level in found["effects"]["lora.r"]] == [pytest.approx(0.505)] * 2
+    assert any("optimistic" in note for note in found["notes"])
+
+    said = sweeps.run(*GRID[:3], "seed=0,1,2", "tracking=none")
+    assert "9 of 13 jobs are done already" in said
+    assert len(sweeps.starts()) == 12
+    assert len(sweeps.benchmarks()) == 13
+    against = sweeps.summary()["best_against_next"]
+    assert against is None or against["tests"]
+    csv = (sweeps.out / "summary.csv").read_text().splitlines()
+    assert len(csv) == 13
+    assert csv[0].startswith("rank,job,method,lora.r,seed,state,objective,above_floor,refusal_rate")
+
+
+def test_jobs_that_die_are_recorded_and_the_others_go_on(sweeps: Any) -> None:
+    words = ("-m", "+fault=exception,memory,once,figure,rows,none", "tracking=none")
+    said = sweeps.run(*words, expect=1)
+    jobs = sweeps.jobs()
+    by_fault = {next(w for w in words.split() if "fault" in w)[7:]: job for words, job in jobs.items()}
+    assert by_fault["none"]["state"] == "feasible"
+    assert by_fault["exception"]["reason"] == "training: exit status 1"
+    assert by_fault["exception"]["tail"][-1] == "ValueError: the loss is not finite"
+    assert "SIGKILL" in by_fault["memory"]["reason"]
+    assert by_fault["memory"]["tail"][-1] == "step 3"
+    assert by_fault["figure"]["state"] == by_fault["rows"]["state"] == "failed"
+    assert "no figure refusal_rate" in by_fault["figure"]["reason"]
+    assert "3 of 20 questions of miniworld have no response" in by_fault["rows"]["reason"]
+    assert by_fault["figure"]["objective"] is by_fault["rows"]["objective"] is None
+    assert "failed: +fault=exception: training: exit status 1 (" in said
+    page = (sweeps.out / "summary.html").read_text()
+    assert "ValueError: the loss is not finite" in page
+
+    # Again: what failed is tried once more, from its checkpoint; what is done is left.
+    sweeps.run(*words, expect=1)
+    once = next(job for words, job in sweeps.jobs().items() if "fault=once" in words)
+    assert once["state"] == "feasible"
+    first, second = sweeps.starts(once["job"])
+    assert "resume=false" in first["words"]
+    assert "resume=true" in second["words"]
+    assert len(sweeps.starts(by_fault["none"]["job"])) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_sweep_that_is_stopped_leaves_nothing_running_and_goes_on(
+    sweeps: Any, wait_for: Callable[..., Any], number: signal.Signals
+) -> None:
+    words = ("-m", "seed=0,1", "tracking=none")
+    sweep = sweeps.start(*words, pace=60)
+    wait_for(lambda: list(sweeps.out.glob("jobs/*/train/checkpoint.json")))
+    started = psutil.Process(sweep.pid).children(recursive=True)
+    assert len(started) == 2  # a guard and the recipe
+    sweep.send_signal(number)
+    assert sweep.wait(60) in (143, -signal.SIGKILL)
+    wait_for(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in started))
+    assert len(sweeps.starts()) == 1
+
+    said = sweeps.run("summarize=" + str(sweeps.out))
+    assert "2 of 2 jobs are not at their end" in said
+    assert sweeps.summary()["best"] is None
+    sweeps.run(*words)
+    first, again, other = (start["words"] for start in sweeps.starts())
+    assert sum("resume=true" in start for start in (first, again, other)) == 1
+    assert sweeps.summary()["counts"] == {"feasible": 2}
+    assert len(sweeps.benchmarks()) == 3
+
+
+def test_workers_that_a_dead_launcher_left_are_ended(sweeps: Any, wait_for: Callable[..., Any]) -> None:
+    sweeps.run("+fault=worker", "+wait=0.5", "tracking=none", expect=1)
+    [file] = sweeps.out.glob("jobs/*/train/worker.pid")
+    assert not psutil.pid_exists(int(file.read_text()))
+
+
+def test_what_is_wrong_with_a_command_is_said_before_anything_starts(sweeps: Any) -> None:
+    for words, message in (
+        (("-m", "lora.rank=8,16"), "dpo does not take lora.rank=8"),
+        (("method=dpoo",), "method=dpoo: there are apo_zero"),
+        (("resume=true",), "resume: the sweep resumes by itself"),
+        (("-m", "benchmark.batch_size=8,16"), "all are benchmarked alike"),
+        (("benchmark.batchsize=8",), "benchmark does not take batchsize=8"),
+        (("-m", "adapter=last,best"), "a setting of the whole sweep"),
+        (("objective.maximize=max(refusal_rate)",), "give sums and products"),
+        (("--config-name=x",), "takes -m and settings only"),
+        (("-m", "trainer.learning_rate=interval(0,1)"), "search=optuna"),
+        (("accelerate.config=zero9",), "none of cpu, ddp"),
+    ):
+        said = sweeps.run(*words, expect=1)
+        assert message in said, said
+        assert "Traceback" not in said
+    assert not (sweeps.out / "sweep.json").exists()
