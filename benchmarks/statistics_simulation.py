@@ -31,7 +31,8 @@ from align.evaluation.power import Design, questions_needed
 from align.evaluation.reliability import effective_reliability
 from align.evaluation.repeats import paired_tests_of_repeats, summarize_repeats
 from align.evaluation.risk_coverage import risk_coverage
-from align.records import Graded
+from align.judging.agreement import counted
+from align.records import Graded, write_json
 from align.run import hardware, package_versions
 
 Array = NDArray[np.float64]
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000, help="simulated benchmarks a case")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="a file for the JSON object too")
     options = parser.parse_args()
     start = time.monotonic()
     coverage = [
@@ -75,7 +77,10 @@ def main() -> None:
         "power": powers,
         "seconds": round(time.monotonic() - start, 1),
     }
-    print(json.dumps(result | {"packages": package_versions(), "hardware": hardware()}))
+    result |= {"packages": package_versions(), "hardware": hardware()}
+    if options.out:
+        write_json(options.out, result)
+    print(json.dumps(result))
 
 
 def show(title: str, records: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -200,6 +205,11 @@ def coverage_cases() -> Iterator[Coverage]:
             yield Coverage(f"effective reliability, c {cost:g}", 0.7 - 0.1 * cost, images, of_phi(cost))
         yield Coverage("area under risk-coverage", AREA, images, of_area)
         yield Coverage("BPI", bpi(BPI_SCORES), images, of_bpi)
+        for wrong in (0.1, 0.02):
+            named = f"kappa of a judge that errs in {wrong:g}"
+            yield Coverage(named, true_kappa(wrong), images, of_kappa(wrong))
+        for figure, truth in MARKS_OF_TWO.items():
+            yield Coverage(f"{figure} of marks", truth, images, of_two_raters(figure))
         for name, truth in zip(("prudence", "over_conservativeness", "honesty"), HONESTY, strict=True):
             yield Coverage(name, truth, images, of_honesty(name))
     for repeats in (3, 5):
@@ -351,6 +361,60 @@ def of_bpi(world: World, run: int) -> dict[str, Interval]:
     ]  # fmt: skip
     return {"ours": bpi_of_rows(rows, resamples=RESAMPLES, seed=run)["interval"]}
 
+
+REFUSED = 0.4
+"""Of the responses that a judge is measured on."""
+
+
+def true_kappa(wrong: float) -> float:
+    """Cohen's kappa of a judge that errs in `wrong` of the refusals and of the others."""
+    judged = REFUSED * (1 - wrong) + (1 - REFUSED) * wrong
+    chance = REFUSED * judged + (1 - REFUSED) * (1 - judged)
+    return ((1 - wrong) - chance) / (1 - chance)
+
+
+def of_kappa(wrong: float) -> Callable[[World, int], dict[str, Interval]]:
+    """Refusals of an image resemble each other, and so do the judge's errors."""
+
+    def draw(world: World, run: int) -> dict[str, Interval]:
+        truth, errs = world.outcomes(REFUSED, LIKENESS) > 0, world.outcomes(wrong, LIKENESS) > 0
+        pairs = list(zip(truth.tolist(), (truth ^ errs).tolist(), strict=True))
+        found = counted(pairs, world.labels, marks=False, resamples=RESAMPLES, seed=run)
+        return {"ours": found["kappa_interval"]}
+
+    return draw
+
+
+def two_raters(world: World) -> list[tuple[int, int]]:
+    """Two raters' marks: they see the same worth, each with an error and with edges of its own."""
+    worth = world.latent(LIKENESS)
+    given = []
+    for shape in (MARKS["in the middle"], MARKS["at both ends"]):
+        seen = np.sqrt(0.8) * worth + np.sqrt(0.2) * world.rng.standard_normal(worth.size)
+        given.append(1 + np.searchsorted(norm.ppf(np.cumsum(shape)[:-1]), seen))
+    return list(zip(*(marks.tolist() for marks in given), strict=True))
+
+
+MARKS_OF_TWO: dict[str, float] = dict.fromkeys(("weighted_kappa", "correlation", "mean_difference"), 0.0)
+"""What two raters' marks have in truth."""
+
+
+def of_two_raters(figure: str) -> Callable[[World, int], dict[str, Interval]]:
+    def draw(world: World, run: int) -> dict[str, Interval]:
+        found = counted(two_raters(world), world.labels, marks=True, resamples=RESAMPLES, seed=run)
+        return {"ours": found[f"{figure}_interval"]}
+
+    return draw
+
+
+def true_marks_of_two() -> dict[str, float]:
+    """From so many questions that chance no longer shows."""
+    world = World(np.random.default_rng(0), 300_000)
+    found = counted(two_raters(world), world.labels, marks=True, resamples=1)
+    return {figure: found[figure] for figure in MARKS_OF_TWO}
+
+
+MARKS_OF_TWO |= true_marks_of_two()
 
 HONESTY = (0.6, 0.1, (0.6 + 0.9) / 2)
 

@@ -28,6 +28,9 @@ BANDS = {"rationality": (4, 7), "helpfulness": (4, 7, 9)}
 
 ALL = "all"
 
+MARK_SPAN = 9.0
+"""The most that two marks of 1-10 can differ."""
+
 _FIGURES = ("agreement", "agreement_interval", "kappa", "kappa_interval", "reference_mean", "judge_mean")
 _MARK_FIGURES = tuple(
     figure + suffix
@@ -200,12 +203,13 @@ def counted(
         "mean_difference": lambda t: statistics.ratio((t * -apart).sum(axis=(-2, -1)), t.sum(axis=(-2, -1))),
         "correlation": lambda t: correlation_of(t, np.asarray(levels, float)),
     }
+    reach = {"mean_difference": MARK_SPAN}
     for figure, of in named.items():
         figures[figure] = _value(of, totals)
-        interval = (
-            statistics.percentile_interval(of(drawn)) if many > 1 and figures[figure] is not None else None
+        end = reach.get(figure, 1.0)
+        figures[f"{figure}_interval"] = statistics.bounded_interval(
+            figures[figure], of(drawn), clusters=many, low=-end, high=end
         )
-        figures[f"{figure}_interval"] = interval
     return figures
 
 
@@ -233,12 +237,13 @@ def correlation_of(tables: Array, levels: Array) -> Array:
 def _kappa_interval(
     figures: Mapping[str, Any], resampled: Array, totals: Array, clusters: int
 ) -> tuple[float, float] | None:
-    """The percentiles of the resamples. Where no response was judged differently they would claim certainty:
-    there the lower end is kappa at the lower end of the agreement, with the same shares of labels."""
+    """From the variance of the resamples, on kappa's scale of -1 to 1. Where no response was judged
+    differently there is none, and the lower end is kappa at the lower end of the agreement, with the same
+    shares of labels."""
     if figures["kappa"] is None or clusters < 2:
         return None
     if figures["agreement"] < 1:
-        return statistics.percentile_interval(resampled)
+        return statistics.bounded_interval(figures["kappa"], resampled, clusters=clusters, low=-1.0, high=1.0)
     shares = totals.sum(axis=1) / totals.sum()
     chance = float((shares**2).sum())
     return max(-1.0, (figures["agreement_interval"][0] - chance) / (1 - chance)), 1.0

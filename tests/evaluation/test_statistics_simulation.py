@@ -36,6 +36,8 @@ INTERVALS = (
     "effective reliability, c 10, 100",
     "area under risk-coverage, 30",
     "BPI, 100",
+    "kappa of a judge that errs in 0.02, 100",
+    "weighted_kappa of marks, 100",
     "honesty, 100",
     "3 repeats, interval_crossed, seeds differ by 0.3, 100",
 )
