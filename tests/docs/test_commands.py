@@ -58,6 +58,9 @@ SMALLER = {
         "task.mohobench.limit": 8,
         "task.corruption.limit": 2,
     },
+    "recipes/merge.py": {
+        "dtype": "float32"
+    },  # of two steps, float16 would round away too much, and it says so
     "evaluate/compare.py": {"resamples": 50},
 }
 """Settings that are added to a command where the program has them: the same steps on less."""
