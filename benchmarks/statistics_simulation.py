@@ -31,7 +31,7 @@ from align.evaluation.power import Design, questions_needed
 from align.evaluation.reliability import effective_reliability
 from align.evaluation.repeats import paired_tests_of_repeats, summarize_repeats
 from align.evaluation.risk_coverage import risk_coverage
-from align.judging.agreement import counted
+from align.judging.agreement import correlation_of, counted, kappa_of
 from align.records import Graded, write_json
 from align.run import hardware, package_versions
 
@@ -385,23 +385,20 @@ def of_kappa(wrong: float) -> Callable[[World, int], dict[str, Interval]]:
     return draw
 
 
-def two_raters(world: World) -> list[tuple[int, int]]:
-    """Two raters' marks: they see the same worth, each with an error and with edges of its own."""
+def two_raters(world: World) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Two raters' marks, `[N]` each: they see the same worth, with an error and with edges of their own."""
     worth = world.latent(LIKENESS)
     given = []
     for shape in (MARKS["in the middle"], MARKS["at both ends"]):
         seen = np.sqrt(0.8) * worth + np.sqrt(0.2) * world.rng.standard_normal(worth.size)
         given.append(1 + np.searchsorted(norm.ppf(np.cumsum(shape)[:-1]), seen))
-    return list(zip(*(marks.tolist() for marks in given), strict=True))
-
-
-MARKS_OF_TWO: dict[str, float] = dict.fromkeys(("weighted_kappa", "correlation", "mean_difference"), 0.0)
-"""What two raters' marks have in truth."""
+    return given[0], given[1]
 
 
 def of_two_raters(figure: str) -> Callable[[World, int], dict[str, Interval]]:
     def draw(world: World, run: int) -> dict[str, Interval]:
-        found = counted(two_raters(world), world.labels, marks=True, resamples=RESAMPLES, seed=run)
+        pairs = list(zip(*(marks.tolist() for marks in two_raters(world)), strict=True))
+        found = counted(pairs, world.labels, marks=True, resamples=RESAMPLES, seed=run)
         return {"ours": found[f"{figure}_interval"]}
 
     return draw
@@ -409,12 +406,17 @@ def of_two_raters(figure: str) -> Callable[[World, int], dict[str, Interval]]:
 
 def true_marks_of_two() -> dict[str, float]:
     """From so many questions that chance no longer shows."""
-    world = World(np.random.default_rng(0), 300_000)
-    found = counted(two_raters(world), world.labels, marks=True, resamples=1)
-    return {figure: found[figure] for figure in MARKS_OF_TWO}
+    first, second = two_raters(World(np.random.default_rng(0), 300_000))
+    table = np.bincount(10 * (first - 1) + second - 1, minlength=100).reshape(10, 10).astype(np.float64)
+    levels = np.arange(1.0, 11)
+    return {
+        "weighted_kappa": float(kappa_of(table, np.subtract.outer(levels, levels) ** 2)),
+        "correlation": float(correlation_of(table, levels)),
+        "mean_difference": float(second.mean() - first.mean()),
+    }
 
 
-MARKS_OF_TWO |= true_marks_of_two()
+MARKS_OF_TWO = true_marks_of_two()
 
 HONESTY = (0.6, 0.1, (0.6 + 0.9) / 2)
 

@@ -51,7 +51,7 @@ def test_intervals_hold_the_truth(simulation, name):
     assert found["ours"] >= 0.9
     if case.truth not in (0.001, 0.99) and "0.98" not in name:  # exact intervals cover more near the ends
         assert found["ours"] <= 0.99
-    if "likeness" in name or "marks" in name or "difference 0.5" in name:
+    if "likeness" in name or "mean mark" in name or "difference 0.5" in name:
         assert found["independent"] < found["ours"] - 0.04
 
 
