@@ -45,7 +45,10 @@ def test_what_trains_goes_through_the_launcher_and_the_rest_does_not() -> None:
     pairs = command_for(find_program("build-pairs"), ["seed=1"])
     assert pairs[1:] == [str(ROOT / "data_prep/build_pairs.py"), "seed=1"]
     with pytest.raises(ProgramError, match="runs in one process"):
-        command_for(find_program("benchmark"), ["--accelerate", "cpu"])
+        command_for(find_program("build_pairs"), ["--accelerate", "cpu"])
+    alone, shared = (command_for(find_program("benchmark"), o) for o in ([], ["--num_processes", "2"]))
+    assert alone[1:] == [str(ROOT / "evaluate/benchmark.py")]
+    assert shared[3:] == ["launch", "--quiet", "--num_processes", "2", str(ROOT / "evaluate/benchmark.py")]
     with pytest.raises(ProgramError, match="none of cpu, ddp"):
         command_for(find_program("dpo"), ["--accelerate", "nothing"])
 

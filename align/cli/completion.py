@@ -79,7 +79,12 @@ def candidates(words: Sequence[str]) -> list[str]:
         configs = (home() / "configs" / "accelerate").glob("*.yaml")
         return sorted(f"{file.stem} " for file in configs if file.stem.startswith(word))
     if word.startswith("-"):
-        options = [*(LAUNCH_OPTIONS if program.launched or program.may_be_launched else ()), "--help", "--multirun", "--cfg"]
+        options = [
+            *(LAUNCH_OPTIONS if program.launched or program.may_be_launched else ()),
+            "--help",
+            "--multirun",
+            "--cfg",
+        ]
         return [f"{option} " for option in options if option.startswith(word)]
     return _overrides(program, done[1:], word)
 
