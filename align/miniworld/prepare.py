@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from align.data.judge import refused
 from align.data.mix import Mix
 from align.data.pairs import build_pairs
@@ -34,7 +36,11 @@ SAMPLING: dict[str, Any] = {
 def ensure_questions(root: str | Path) -> list[Question]:
     """`root/questions.jsonl` and its images, made if the file is missing."""
     path = Path(root) / "questions.jsonl"
-    return read_records(path, Question) if path.exists() else build_questions(root)
+    if not path.exists():
+        with _making(root):
+            if not path.exists():
+                return build_questions(root)
+    return read_records(path, Question)
 
 
 def ensure_responses(
@@ -60,11 +66,20 @@ def ensure_responses(
 def ensure_pairs(root: str | Path, *, progress: Callable[[int, int], None] | None = None) -> None:
     """`root/pairs.jsonl` and `root/sft.jsonl`: both-ways pairs and supervised rows of the training split."""
     root = Path(root)
-    questions = select_split(ensure_questions(root), "train")
-    if not (root / "pairs.jsonl").exists():
-        responses = ensure_responses(root, progress=progress)
-        pairs, _ = build_pairs(questions, responses, refused=refused, mix=Mix())
-        write_records(root / "pairs.jsonl", pairs)
-    if not (root / "sft.jsonl").exists():
-        rows, _ = build_sft(questions, mix=Mix())
-        write_records(root / "sft.jsonl", rows)
+    if (root / "pairs.jsonl").exists() and (root / "sft.jsonl").exists():
+        return
+    with _making(root):
+        questions = select_split(ensure_questions(root), "train")
+        if not (root / "pairs.jsonl").exists():
+            responses = ensure_responses(root, progress=progress)
+            pairs, _ = build_pairs(questions, responses, refused=refused, mix=Mix())
+            write_records(root / "pairs.jsonl", pairs)
+        if not (root / "sft.jsonl").exists():
+            rows, _ = build_sft(questions, mix=Mix())
+            write_records(root / "sft.jsonl", rows)
+
+
+def _making(root: str | Path) -> FileLock:
+    """Held while files are made: jobs of a sweep that begin together would write the same files at once."""
+    Path(root).mkdir(parents=True, exist_ok=True)
+    return FileLock(Path(root) / ".making.lock", is_singleton=True)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -316,12 +317,24 @@ def _cached_logps(
     def most(rows: int) -> int:
         return int(accelerator.gather(torch.tensor([rows], device=accelerator.device)).max())
 
-    with tqdm(desc="reference", unit="pair", leave=False, disable=not sys.stderr.isatty()) as bar:
+    with (
+        ExitStack() as alone,
+        tqdm(desc="reference", unit="pair", leave=False, disable=not sys.stderr.isatty()) as bar,
+    ):
 
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
+        if accelerator.is_main_process:
+            filling = cache.filling(
+                keys,
+                # Others wait for this process in a call that fails after some minutes.
+                limit=-1 if accelerator.num_processes == 1 else 240,
+                waiting=lambda: say("reference: another run computes it: waiting"),
+            )
+            alone.enter_context(filling)
+        accelerator.wait_for_everyone()
         computed = fill_reference_cache(
             cache,
             keys,
@@ -332,7 +345,7 @@ def _cached_logps(
             progress=advance,
             most_rows=most if trainer.sharded else None,
         )
-    accelerator.wait_for_everyone()
+        accelerator.wait_for_everyone()
     say(f"reference: {computed} of {len(keys)} pairs computed, the others found in {cache.folder}")
     return torch.stack(cache.get(keys), dim=1)
 

@@ -22,7 +22,7 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -130,6 +130,33 @@ class ReferenceCache:
                 f"reference log-probs cannot be written to {shard}: {error.strerror}. Make the folder "
                 "writable and see that its disk has room, or name another folder for the reference cache",
             ) from error
+
+    @contextmanager
+    def filling(
+        self, keys: Sequence[bytes], *, limit: float = -1, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Compute what is missing of `keys` while no other run does: it would compute the same.
+
+        Jobs of a sweep begin with the same reference at the same time. The second waits (`waiting` is called
+        first), and then finds the rows. `limit`: seconds after which it computes them itself; negative: none.
+        The system lets go of the lock when the process that holds it dies.
+        """
+        lock = FileLock(self.folder / "filling.lock")
+        if self.missing(keys):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    waiting()
+                    with suppress(Timeout):
+                        lock.acquire(timeout=limit)
+            except OSError:  # a folder that cannot be written, of which `add` says more
+                pass
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _read_all(self) -> None:
         for shard in sorted(self.folder.glob("rank-*.bin")):
