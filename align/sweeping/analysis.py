@@ -38,7 +38,11 @@ class Configuration:
 
     @property
     def values(self) -> list[float]:
-        return [outcome.objective for outcome in self.outcomes if outcome.objective is not None and outcome.measured]
+        return [
+            outcome.objective
+            for outcome in self.outcomes
+            if outcome.objective is not None and outcome.measured
+        ]
 
     @property
     def mean(self) -> float | None:
@@ -90,7 +94,7 @@ def setting(outcome: Outcome, axis: str) -> str:
 
 
 def configurations(outcomes: Sequence[Outcome], axes: Sequence[str]) -> list[Configuration]:
-    """The jobs by what they share beside the seed, best first; those that may not be best after the others."""
+    """The jobs by what they share beside the seed, best first; after them those that may not be best."""
     groups: dict[tuple[str, ...], list[Outcome]] = {}
     without = [axis for axis in axes if axis != SEED]
     for outcome in outcomes:
@@ -153,7 +157,9 @@ def pareto_front(outcomes: Sequence[Outcome], task: str | None) -> list[Outcome]
         (over, -refusal, o)
         for o, refusal, over in known
         if not any(
-            r >= refusal and v <= over and (r > refusal or v < over) for other, r, v in known if other is not o
+            r >= refusal and v <= over and (r > refusal or v < over)
+            for other, r, v in known
+            if other is not o
         )
     ]
     return [outcome for _, _, outcome in sorted(front, key=lambda entry: entry[:2])]
@@ -211,5 +217,3 @@ def best_against_next(
             if test is not None
         },
     }
-
-

@@ -9,13 +9,14 @@ gone, every process with the mark is asked to end, and killed after a while. The
 itself ends and leaves something behind.
 
 Says on standard output, as one JSON object, `status` (negative: the signal that ended the command) and
-`stopped` (why the guard ended it; null if it ended by itself). Needs nothing of this project, so that it starts
-at once.
+`stopped` (why the guard ended it; null if it ended by itself). Needs nothing of this project, so that it
+starts at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -52,7 +53,12 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped("it was told to"))
-    threading.Thread(target=lambda: (sys.stdin.buffer.read(), stopped("its sweep ended it")), daemon=True).start()
+
+    def read_to_end() -> None:
+        sys.stdin.buffer.read()
+        stopped("its sweep ended it")
+
+    threading.Thread(target=read_to_end, daemon=True).start()
     with Path(given.log).open("ab", buffering=0) as log:
         process = subprocess.Popen(
             command,
@@ -73,7 +79,7 @@ def main() -> None:
 
 
 def owner_gone(owner: str | None) -> Callable[[], bool]:
-    """Whether a process `PID:START` of this machine has ended; START tells it from a later one of that number."""
+    """Whether a process `PID:START` of this machine has ended; START tells it from a later one of its number."""
     if owner is None:
         return lambda: False
     pid, _, start = owner.partition(":")
@@ -132,10 +138,8 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    try:
+    with contextlib.suppress(psutil.Error):
         process.send_signal(number)
-    except psutil.Error:
-        pass
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ _OVER = ("finished", "pruned")
 
 @dataclass(frozen=True)
 class State:
-    """How far a job is. `reason` says why it failed, was pruned or was stopped; `tail` is the end of its log."""
+    """How far a job is. `reason` says why it failed, was pruned or stopped; `tail` is the end of its log."""
 
     status: Status = "waiting"
     reason: str | None = None
@@ -56,7 +56,7 @@ class State:
 
 
 class SweepStopped(BaseException):
-    """The sweep that a job belongs to has ended: no `Exception`, so that nothing takes it for a job's failure."""
+    """The sweep that a job belongs to has ended: no `Exception`, so that nothing takes it for a failure."""
 
 
 def job_folder(out: str | Path, job: Job) -> Path:
@@ -114,7 +114,9 @@ class _Run:
         self, out: Path, plan: Plan, job: Job, folder: Path, state: State, say: Callable[[str], None]
     ) -> None:
         self.out, self.plan, self.job, self.folder, self.say = out, plan, job, folder, say
-        self.state = replace(State(), seconds=state.seconds, attempts=state.attempts + 1, host=os.uname().nodename)
+        self.state = replace(
+            State(), seconds=state.seconds, attempts=state.attempts + 1, host=os.uname().nodename
+        )
 
     def run(self) -> State:
         steps = [self.benchmark] if self.job.recipe is None else [self.train, self.benchmark]
@@ -139,7 +141,9 @@ class _Run:
             shutil.rmtree(run)
         going_on = run.exists()
         self.record(status="training")
-        self.say(f"{self.job.label}: training{', going on' if going_on else ''} ({self.folder / 'train.log'})")
+        self.say(
+            f"{self.job.label}: training{', going on' if going_on else ''} ({self.folder / 'train.log'})"
+        )
         assert self.job.recipe is not None
         words = [*self.job.given, f"out={_word(run)}", f"resume={str(going_on).lower()}"]
         command = command_for(find_program(self.job.recipe), [*self.plan.launch, *words])
@@ -178,7 +182,9 @@ class _Run:
         ended = self.stage("benchmark", command_for(find_program("benchmark"), words))
         self.check(ended, "the benchmark", folder / "run.json")
 
-    def stage(self, name: str, command: Sequence[str], watch: Callable[[], str | None] = lambda: None) -> Ended:
+    def stage(
+        self, name: str, command: Sequence[str], watch: Callable[[], str | None] = lambda: None
+    ) -> Ended:
         log = self.folder / f"{name}.log"
         ended = run_guarded(
             command, log=log, mark=_mark(self.folder), environment=self.environment, watch=watch
@@ -273,5 +279,3 @@ def _gpus(out: Path, groups: Sequence[Sequence[int]]) -> Iterator[str | None]:
                 lock.release()
             return
         time.sleep(0.5)
-
-

@@ -151,7 +151,9 @@ def figure(figures: Figures, task: str | None, name: str) -> float:
     """One figure of a task (None: the only honesty task). Raises `ObjectiveError`."""
     task = honesty_task(figures) if task is None else task
     if task not in figures:
-        raise ObjectiveError(f"there are no results of the task {task}: there are {', '.join(figures) or 'none'}")
+        raise ObjectiveError(
+            f"there are no results of the task {task}: there are {', '.join(figures) or 'none'}"
+        )
     results = figures[task]
     if failed := results.get("n_failed"):
         raise ObjectiveError(f"{failed} of {results.get('n', 'its')} questions of {task} have no response")
@@ -166,7 +168,9 @@ def honesty_task(figures: Figures) -> str:
     """The only task about honesty. Raises `ObjectiveError` where there are none or several."""
     found = [name for name, results in figures.items() if results.get("kind") == "honesty" and name != PROBE]
     if len(found) != 1:
-        raise ObjectiveError(f"objective.task: name one of {', '.join(found) or 'the tasks: none is of honesty'}")
+        raise ObjectiveError(
+            f"objective.task: name one of {', '.join(found) or 'the tasks: none is of honesty'}"
+        )
     return found[0]
 
 

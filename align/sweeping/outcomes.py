@@ -51,7 +51,7 @@ def outcome_of(out: str | Path, plan: Plan, job: Job, objective: Objective) -> O
     folder = job_folder(out, job)
     state = seen_state(folder)
     if state.status in ("failed", "pruned"):
-        return Outcome(job, state, state.status, state.reason)  # type: ignore[arg-type]
+        return Outcome(job, state, state.status, state.reason)
     if state.status != "finished":
         return Outcome(job, state, "unfinished", state.reason or state.status)
     figures = read_figures(folder / "benchmark", folder / "train")

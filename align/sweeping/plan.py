@@ -33,7 +33,7 @@ _LEAVES_RESULT = ("tracking", "threads")
 
 @dataclass(frozen=True)
 class Job:
-    """One job: `words` as the user gave them, `given` with what the sweep adds, `base` the folder to compare with.
+    """One job: `words` as the user gave them, `given` with what the sweep adds, `base` the job to compare with.
 
     A base is a job without a recipe, of which only the benchmark is run.
     """
@@ -90,14 +90,14 @@ def read_plan(folder: str | Path) -> Plan | None:
     file = Path(folder) / PLAN
     if not file.is_file():
         return None
-    found = json.loads(file.read_text(encoding="utf-8"))
-    jobs = tuple(
-        Job(**{k: tuple(v) if isinstance(v, list) else v for k, v in job.items()}) for job in found.pop("jobs")
-    )
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    jobs = tuple(Job(**_tuples(job)) for job in found.pop("jobs"))
     gpus = tuple(tuple(group) for group in found.pop("gpus"))
-    return Plan(
-        jobs=jobs, gpus=gpus, **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-    )
+    return Plan(jobs=jobs, gpus=gpus, **_tuples(found))
+
+
+def _tuples(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def continue_plan(found: Plan | None, wanted: Plan, folder: str | Path) -> Plan:
@@ -114,7 +114,9 @@ def continue_plan(found: Plan | None, wanted: Plan, folder: str | Path) -> Plan:
                 f"{_shown(getattr(wanted, name))}: give what it has, or another out=FOLDER"
             )
     if found.search.get("kind") != wanted.search.get("kind"):
-        raise ValueError(f"{folder} holds a sweep with search={found.search.get('kind')}: give another out=FOLDER")
+        raise ValueError(
+            f"{folder} holds a sweep with search={found.search.get('kind')}: give another out=FOLDER"
+        )
     return replace(wanted, jobs=found.jobs)
 
 
@@ -158,12 +160,14 @@ class Composer:
             trained, asked = (OmegaConf.select(c, f"model.{key}") for c in (config, benchmark))
             if trained != asked:
                 raise ValueError(
-                    f"{' '.join(words)}: {recipe} would train model.{key}={trained} and the benchmark would ask "
-                    f"{asked}: give model=... as a word of its own, or benchmark.model=... or "
+                    f"{' '.join(words)}: {recipe} would train model.{key}={trained} and the benchmark would "
+                    f"ask {asked}: give model=... as a word of its own, or benchmark.model=... or "
                     "benchmark.experiment=... as well"
                 )
         if probed and OmegaConf.select(config, "probe.every") is None:
-            raise ValueError(f"{' '.join(words)}: there is no probe to prune or choose by: leave probe=none out")
+            raise ValueError(
+                f"{' '.join(words)}: there is no probe to prune or choose by: leave probe=none out"
+            )
         content = sorted(word for word in words if key_of(word).partition(".")[0] not in _LEAVES_RESULT)
         id = f"{recipe}-{stable_id(recipe, *content, *base.benchmark)[:10]}"
         given = list(words)
@@ -228,7 +232,7 @@ def recipe_for(words: Sequence[str]) -> str:
 
 
 def launch_words(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The sweep's `accelerate` settings as options of the launcher. Raises `ProgramError` for no such file."""
+    """The `accelerate` settings as options of the launcher. Raises `ProgramError` for a file that is missing."""
     words = []
     for name, value in settings.items():
         if value is None:

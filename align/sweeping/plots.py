@@ -132,7 +132,9 @@ def make_parallel(summary: Summary) -> Parallel | None:
         figures = [results[name] for name in names] + [outcome.objective]
         points += [scale.at(v) for v, (_, _, scale) in zip(figures, scales[len(keys) :], strict=True)]
         path = " ".join(
-            f"{'L' if i else 'M'}{x_of(i)} {y_of(share)}" for i, share in enumerate(points) if share is not None
+            f"{'L' if i else 'M'}{x_of(i)} {y_of(share)}"
+            for i, share in enumerate(points)
+            if share is not None
         )
         kind = "infeasible" if outcome.verdict == "infeasible" else "best" if outcome in best else "plain"
         share = (outcome.objective - least) / (most - least) if most > least else 1.0
@@ -170,7 +172,7 @@ class ParetoPlane:
 
 
 def make_pareto(summary: Summary) -> ParetoPlane | None:
-    """Refusal of unanswerable questions against that of answerable ones, and the jobs that none beats in both."""
+    """Refusal of unanswerable questions against that of answerable ones, and the jobs on the Pareto front."""
     ranks = {o.job.id: rank for rank, o in enumerate(summary.outcomes, start=1)}
     known = [(o, rates) for o in summary.outcomes if (rates := rates_of(o, summary.task)) is not None]
     if not known:
@@ -198,7 +200,7 @@ def make_pareto(summary: Summary) -> ParetoPlane | None:
             f"unanswerable, {wording.percent(over)} of the answerable"
         )
         dots.append(Dot(x_of(over), y_of(refusal), str(ranks[outcome.job.id]), kind, said))
-    steps = []
+    steps: list[str] = []
     for outcome in summary.front:
         rates = rates_of(outcome, summary.task)
         assert rates is not None
@@ -252,9 +254,7 @@ def make_effect(effect: Effect) -> EffectPlot:
     if listed:
         for level in effect.levels:
             said = f"{level.value}: mean {value_text(level.mean)} of {level.jobs} jobs"
-            means.append(
-                (x_of(level.value), y_of(level.mean), y_of(level.least), y_of(level.greatest), said)
-            )
+            means.append((x_of(level.value), y_of(level.mean), y_of(level.least), y_of(level.greatest), said))
     return EffectPlot(
         effect.axis,
         ticks,
@@ -262,5 +262,3 @@ def make_effect(effect: Effect) -> EffectPlot:
         [(x_of(value), y_of(objective), verdict) for value, objective, verdict in effect.points],
         means,
     )
-
-

@@ -174,5 +174,3 @@ def _some_value(given: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
-
-

@@ -1,4 +1,4 @@
-"""One summary of a sweep: on the terminal, and as JSON, CSV, Markdown and a page. Also of one that still runs."""
+"""One summary of a sweep, also of one that still runs: on the terminal, as JSON, CSV, Markdown and a page."""
 
 from __future__ import annotations
 
@@ -185,8 +185,8 @@ def notes(
         said.append("there is no best: no configuration is measured whose jobs all are above the floor")
     elif tried > 1 and objective.report is None and objective.task != PROBE:
         said.append(
-            f"the best of {tried} configurations is chosen and reported on the same questions, so its figures "
-            "are optimistic, the more so the more were tried. objective.task=probe, or objective.task=A with "
+            f"the best of {tried} configurations is chosen and reported on the same questions, so its "
+            "figures are optimistic, the more so the more were tried. objective.task=probe, or objective.task=A with "
             "objective.report=B, chooses on some questions and reports on others"
         )
     elif tried > 1:
@@ -194,10 +194,13 @@ def notes(
         said.append(f"chosen on {where}, reported on {task}: the figures are of questions that had no say")
     seeds = {setting(outcome, SEED) for outcome in found}
     if len(seeds) == 1 and tried > 1:
-        said.append("one seed: whether another seed would choose the same is not known (seed=0,1,2 would tell)")
+        said.append(
+            "one seed: whether another seed would choose the same is not known (seed=0,1,2 would tell)"
+        )
     elif best is not None and 1 < len(best.values) < 3:
         said.append(
-            f"{len(best.values)} seeds a configuration show a spread, and are too few for a test (three are enough)"
+            f"{len(best.values)} seeds a configuration show a spread, and are too few for a test: three are "
+            "enough"
         )
     if plan.search.get("kind") == "optuna" and len(seeds) == 1:
         said.append("a search favours lucky trials: repeat the best with other seeds before relying on it")
@@ -377,7 +380,9 @@ def show(summary: Summary, console: Console) -> None:
             _say(console, f"{outcome.verdict}: {outcome.job.label}: {outcome.reason}{log}", "yellow")
     for base in summary.bases:
         if base.state.status == "failed":
-            _say(console, f"failed: the base: {base.state.reason} ({summary.out / str(base.state.log)})", "red")
+            _say(
+                console, f"failed: the base: {base.state.reason} ({summary.out / str(base.state.log)})", "red"
+            )
     for note in summary.notes:
         _say(console, note)
     _say(console, headline(summary), "bold")

@@ -12,7 +12,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from align.cli.programs import home

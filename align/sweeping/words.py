@@ -34,7 +34,7 @@ class Axis:
         """The values of a grid. Raises `ValueError` for an interval, which has no list of them."""
         if not self.override.is_discrete_sweep():
             raise ValueError(
-                f"{self.key}: an interval has no list of values: give search=optuna to search in it, or values"
+                f"{self.key}: an interval has no list of values: give values, or search=optuna to search in it"
             )
         return list(self.override.sweep_string_iterator())
 
@@ -54,7 +54,9 @@ class Words:
         return list(itertools.product(*each))
 
 
-def take_apart(words: Sequence[str], own: Collection[str], *, space: Mapping[str, Any] | None = None) -> Words:
+def take_apart(
+    words: Sequence[str], own: Collection[str], *, space: Mapping[str, Any] | None = None
+) -> Words:
     """Sort a command line's words. `own` are the names of the sweep's own settings.
 
     `space` are axes that stand in the configuration. Raises `ValueError` for a word that cannot be read or
@@ -62,13 +64,18 @@ def take_apart(words: Sequence[str], own: Collection[str], *, space: Mapping[str
     """
     words = [word for word in words if word not in ("-m", "--multirun")]
     if flags := [word for word in words if word.startswith("-")]:
-        raise ValueError(f"{flags[0]}: a sweep takes -m and settings only. See `python recipes/sweep.py --help`")
+        raise ValueError(
+            f"{flags[0]}: a sweep takes -m and settings only. See `python recipes/sweep.py --help`"
+        )
     words = [*words, *(f"{key}={value}" for key, value in (space or {}).items())]
     try:
         overrides = OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
         raise ValueError(str(error)) from error
-    mine, benchmark, fixed, axes = [], [], {}, {}
+    mine: list[str] = []
+    benchmark: list[str] = []
+    fixed: dict[str, str] = {}
+    axes: dict[str, Axis] = {}
     for override in overrides:
         key = override.get_key_element()
         first = re.split(r"[./@]", key.lstrip("+~"))[0]
@@ -97,7 +104,7 @@ def take_apart(words: Sequence[str], own: Collection[str], *, space: Mapping[str
 
 
 def key_of(word: str) -> str:
-    """The key of one word, without `+` and `~`: of `+trainer.weight_decay=0.1` it is `trainer.weight_decay`."""
+    """The key of one word, without `+` and `~`: `trainer.weight_decay` of `+trainer.weight_decay=0.1`."""
     return word.lstrip("+~").partition("=")[0]
 
 

@@ -28,7 +28,9 @@ class Sweeps:
         ):
             (self.home / place).mkdir(parents=True)
             for name in names:
-                config = f"\n# hydra.main(config_name={name!r})\nif False:\n    hydra.main(config_name={name!r})\n"
+                config = (
+                    f"\n# hydra.main(config_name={name!r})\nif False:\n    hydra.main(config_name={name!r})\n"
+                )
                 file = self.home / place / f"{name}.py"
                 file.write_text((STAND_INS / source).read_text() + config)
         (self.home / "data_prep").mkdir()
@@ -48,11 +50,11 @@ class Sweeps:
     def words(self, *words: str) -> list[str]:
         return [sys.executable, str(ROOT / "recipes" / "sweep.py"), *words, f"out={self.out}"]
 
-    def run(self, *words: str, expect: int = 0) -> str:
+    def run(self, *words: str, expect: int = 0, pace: float = 0.0) -> str:
         done = subprocess.run(
             self.words(*words),
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment() | {"SWEEP_TEST_PACE": str(pace)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

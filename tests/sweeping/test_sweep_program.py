@@ -124,3 +124,32 @@ def test_what_is_wrong_with_a_command_is_said_before_anything_starts(sweeps: Any
         assert message in said, said
         assert "Traceback" not in said
     assert not (sweeps.out / "sweep.json").exists()
+
+
+SEARCH = ("search=optuna", "search.trials=8", "search.prune.trials=2", "tracking=none")
+
+
+def test_a_search_finds_prunes_and_goes_on_with_what_it_knows(
+    sweeps: Any, wait_for: Callable[..., Any]
+) -> None:
+    words = (*SEARCH, "trainer.learning_rate=interval(0.1,0.9)", "method=choice(dpo,simpo,orpo)")
+    sweep = sweeps.start(*words, pace=0.4)
+    wait_for(lambda: len(list(sweeps.out.glob("jobs/*/benchmark/run.json"))) > 1)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    before = len(sweeps.starts())
+
+    said = sweeps.run(*words, pace=0.4)
+    found = sweeps.summary()
+    assert len(found["jobs"]) == 8
+    assert before < len(sweeps.starts()) <= 9  # one of them may have gone on
+    states = {job["state"] for job in found["jobs"]}
+    assert "pruned" in states
+    pruned = [job for job in found["jobs"] if job["state"] == "pruned"]
+    assert "below the median of earlier jobs" in pruned[0]["reason"]
+    assert not (sweeps.out / "jobs" / pruned[0]["job"] / "benchmark").exists()
+    assert f"pruned: {' '.join(pruned[0]['words'][-2:])}" in said
+    for job in found["jobs"]:
+        if job["method"] == "orpo" and job["objective"] is not None:
+            assert job["state"] == "infeasible"
+    assert found["best"]["settings"]["method"] in ("dpo", "simpo")

@@ -16,9 +16,7 @@ with (out / "starts.jsonl").open("a") as stream:
     stream.write(json.dumps(sys.argv[1:]) + "\n")
 rows = []
 for i in range(20):
-    category, rate = (
-        ("Answerable", "over_refusal_rate") if i % 2 else ("False_Premises", "refusal_rate")
-    )
+    category, rate = ("Answerable", "over_refusal_rate") if i % 2 else ("False_Premises", "refusal_rate")
     state = "abstain" if i / 20 < (results[rate] or 0) else "answer"
     row = {"question_id": f"q{i}", "image": f"{i}.png", "question": "?", "grader": "none", "response": "x"}
     rows.append(row | {"category": category, "state": state})

@@ -37,7 +37,13 @@ done = json.loads((out / "checkpoint.json").read_text()) if words["resume"] == "
 with (out / "probe.jsonl").open("a") as probe:
     for step in range(done, steps):
         for i in range(10):
-            row = {"step": step, "question_id": f"q{i}", "image": f"{i}.png", "question": "?", "grader": "none"}
+            row = {
+                "step": step,
+                "question_id": f"q{i}",
+                "image": f"{i}.png",
+                "question": "?",
+                "grader": "none",
+            }
             category = "Answerable" if i % 2 else "False_Premises"
             state = "abstain" if not i % 2 and i / 10 < good * step / steps else "answer"
             probe.write(json.dumps(row | {"category": category, "state": state, "response": "x"}) + "\n")

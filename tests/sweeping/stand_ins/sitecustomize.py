@@ -1,4 +1,4 @@
-"""On the path of a sweep that is tested: its recipes and its benchmark are the stand-ins of this folder's caller."""
+"""On the path of a sweep that is tested: its recipes and its benchmark are stand-ins."""
 
 import os
 from pathlib import Path
