@@ -75,6 +75,11 @@ def _of_the_machine(error: BaseException) -> str | None:
         return _disk_full(error)
     if _is_out_of_memory(error, text):
         return _out_of_memory(text)
+    if "Unable to find address for: " in text:  # gloo's, about a variable that the user set
+        return (
+            f"this host has no network {text.rpartition(': ')[2].split()[0]}: GLOO_SOCKET_IFNAME names the "
+            "one that leads to the other nodes (`ip addr` lists them)"
+        )
     if _is_of_another_process(error, text):
         return (
             f"another process of this launch has ended, or cannot be reached: {text.splitlines()[0]}\n"

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -156,7 +157,8 @@ def ask_shares(
     gather(None)  # it is there
     mine = {task.name: share_of(list(task.task.dataset), batch, place.rank, place.world) for task in todo}
     responses = ResponseCache(cache) if place.main else ShareCache(shares / f"{place.rank}.sqlite", known)
-    with Heartbeat(responses) as heartbeat, ExitStack() as own:
+    asked = sum(map(len, mine.values()))
+    with Heartbeat(responses, asked) as heartbeat, ExitStack() as own:
         model = (stack if place.main else own).enter_context(subject.open(responses))
         total = sum(len(task.task.dataset) for task in todo)
         title = f"{subject.label}: {', '.join(task.name for task in todo)} in {place.world} processes"
@@ -167,18 +169,22 @@ def ask_shares(
                     _ask(task, mine[task.name], subject, model)
             if place.main:
                 heartbeat.done_by_all()
-        if not place.main:
-            own.close()  # its file is whole before it is said to be
-            heartbeat.done_by_all()
+        # The others say that they are done when their file is closed.
     if not place.main:
         return None
-    known.unlink(missing_ok=True)
     absorb(shares, cache)
+    for rank, (_, answered, asked) in enumerate(heartbeat.heard):
+        if answered < asked:
+            console.print(
+                f"process {rank} has no response to {asked - answered} of its {asked} questions: they are "
+                "asked again by the main process",
+                style="yellow",
+            )
     return model
 
 
-def absorb(shares: Path, cache: Path) -> int:
-    """Take the responses of all shares into `cache`, and remove the shares. Returns how many there were.
+def absorb(shares: Path, cache: Path) -> None:
+    """Take the responses of all shares into `cache`, and remove the shares.
 
     Raises `ResponseCacheError` if another process still writes one of them.
     """
@@ -193,10 +199,8 @@ def absorb(shares: Path, cache: Path) -> int:
                         f"{file} cannot be read ({error}): if it is in use, a process of an earlier launch "
                         "is still at work; end it first"
                     ) from error
-    for file in files:
-        for name in (file.name, f"{file.name}-wal", f"{file.name}-journal"):
-            file.with_name(name).unlink(missing_ok=True)
-    return len(files)
+    if shares.is_dir():
+        shutil.rmtree(shares)  # with what SQLite left beside them, and the copy of what was known
 
 
 class ShareCache(ResponseCache):
@@ -228,10 +232,12 @@ class Heartbeat:
     are on the disk, and what it would wait for will not come.
     """
 
-    def __init__(self, responses: ResponseCache) -> None:
-        self.show: Any = None
+    def __init__(self, responses: ResponseCache, asked: int) -> None:
+        self.show: Callable[[int], None] | None = None
         """Called with how many questions all processes have answered."""
-        self._responses = responses
+        self.heard: list[Any] = [(False, 0, 0)] * here().world
+        """By rank: whether it is done, questions that it has a response to, and questions of its share."""
+        self._responses, self._asked = responses, asked
         self._done = threading.Event()
         self._all = threading.Event()
         self._group = dist.new_group(backend="gloo", timeout=SILENCE)
@@ -252,19 +258,17 @@ class Heartbeat:
         self._all.wait()
 
     def _run(self) -> None:
-        world = here().world
-        heard: list[Any] = [None] * world
+        heard = list(self.heard)
         try:
-            while True:
+            while not all(done for done, *_ in self.heard):
                 self._done.wait(PERIOD)
-                mine = self._done.is_set(), self._responses.hits + self._responses.stored
+                mine = self._done.is_set(), self._responses.hits + self._responses.stored, self._asked
                 dist.all_gather_object(heard, mine, group=self._group)
+                self.heard = list(heard)
                 if self.show is not None:
-                    self.show(sum(count for _, count in heard))
-                if all(done for done, _ in heard):
-                    break
+                    self.show(sum(answered for _, answered, _ in heard))
                 if self._done.is_set():
-                    self._all.wait(PERIOD)
+                    self._all.wait(PERIOD)  # for those that are not done
         except RuntimeError as error:
             said = str(error).splitlines()[0]
             print(
