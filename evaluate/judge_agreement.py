@@ -18,13 +18,12 @@ from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
-from rich.table import Table
 
 from align.data.report import console, progress_bar, say
 from align.evaluation import statistics
 from align.judging.agreement import compare, matrix
 from align.judging.agreement_inputs import facts_of, gather, grouping, sources_of, used_before
-from align.judging.agreement_tables import agreement_tables
+from align.judging.agreement_tables import agreement_tables, terminal_table
 from align.judging.consistency import consistency
 from align.judging.files import write_verdicts
 from align.judging.labels import require_images
@@ -71,12 +70,7 @@ def main(cfg: DictConfig) -> None:
     write_json(folder / "agreement.json", report)
     sections = []
     for title, columns, rows in agreement_tables(report):
-        table = Table(title=title, title_justify="left")
-        for i, column in enumerate(columns):
-            table.add_column(column, justify="right" if i else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        console.print(terminal_table(title, columns, rows))
         sections.append(
             f"## {title}\n\n{to_markdown(columns, [dict(zip(columns, r, strict=True)) for r in rows])}"
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from rich import box, table
+from rich.text import Text
 
 from align.judging.agreement import MARKS
 
@@ -121,3 +124,16 @@ def _amount(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4f}"
+
+
+def terminal_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> table.Table:
+    """A table that fits a terminal of 80 characters: intervals under their values, names a word a line."""
+    made = table.Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False
+    )
+    for i, column in enumerate(columns):
+        made.add_column(Text(column.replace(" ", "\n")), justify="right" if i else "left", overflow="fold")
+    for name, *cells in rows:
+        shown = name.replace("=", "=\n").replace("_", "\n")
+        made.add_row(Text(shown), *(Text(cell.replace(" [", "\n[").replace(", ", ",\n ")) for cell in cells))
+    return made

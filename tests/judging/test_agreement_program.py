@@ -49,7 +49,9 @@ def test_the_rules_on_the_labelled_responses(tmp_path):
     assert len(read_records(tmp_path / "out" / "verdicts.jsonl", Verdict)) == 640
     markdown = (tmp_path / "out" / "agreement.md").read_text()
     assert "0.769 \\[0.698, 0.827\\]" in markdown
-    assert "0.769 [0.698, 0.827]" in result.stdout
+    table = result.stdout[result.stdout.index("rules against") : result.stdout.index("which way")]
+    assert max(map(len, table.splitlines())) <= 80
+    assert {"0.769", "[0.698,", "0.827]"} <= set(table.split())
     assert set(json.loads((tmp_path / "out" / "run.json").read_text())["inputs"]) == {"labels", "judge rules"}
 
 
