@@ -105,7 +105,7 @@ def _of_mohoalign(words: list[str], environment: dict[str, str]) -> Call | None:
         return None
     options, rest = split_options(words[1:])
     program = find_program(words[0])
-    if options and not program.launched:
+    if options and not (program.launched or program.may_be_launched):
         raise ProgramError(f"{program.name} takes no {next(iter(options))}")
     return Call(program.file, tuple(rest), environment)
 
