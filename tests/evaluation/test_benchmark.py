@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -13,13 +15,15 @@ from pathlib import Path
 
 import pytest
 from inspect_ai.log import read_eval_log_samples
+from offline_run import read_run
 from peft import LoraConfig, get_peft_model
 
 from align.evaluation.metrics import summarize
 from align.evaluation.scorers import graded_of
 from align.miniworld.dataset import build_questions
 from align.models.loading import load_model
-from align.records import Graded, read_records
+from align.records import UNANSWERABLE, Graded, read_records
+from align.tracking.dashboard import View, specification, workspace
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.program
@@ -30,8 +34,15 @@ def command(world, out, *options):
     return [*program, f"task.miniworld.root={world}", f"out={out}", "decoding.max_new_tokens=32", *options]
 
 
-def benchmark(*args):
-    return subprocess.run(command(*args), capture_output=True, text=True, timeout=600, cwd=args[1].parent)
+def benchmark(*args, **environment):
+    return subprocess.run(
+        command(*args),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=args[1].parent,
+        env=os.environ | environment,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +55,11 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def base(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("bench") / "base"
-    done = benchmark(world, out)
+    home = str(tmp_path_factory.mktemp("wandb"))
+    places = {"WANDB_DATA_DIR": home, "WANDB_CACHE_DIR": home, "WANDB_MODE": "offline"}
+    done = benchmark(world, out, "tracking=wandb", "tracking.examples=10", **places)
     assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stderr
     return out
 
 
@@ -60,6 +74,39 @@ def test_every_test_question_is_graded_once_and_the_rates_follow(base):
     assert expected["answer_accuracy"] >= 0.7
     assert list((base / "miniworld/logs").glob("*.eval"))
     assert json.loads((base / "run.json").read_text())["inputs"]["model"]["sha256"]
+
+
+def test_its_wandb_run_has_the_figures_some_samples_and_what_they_were_made_from(base, world):
+    run = read_run(base)
+    results = json.loads((base / "miniworld/results.json").read_text())
+    assert (run.run.job_type, run.exit_code) == ("benchmark", 0)
+    for rate in ("refusal_rate", "over_refusal_rate", "answer_accuracy", "dual_accuracy"):
+        assert run.summary[f"miniworld/{rate}"] == results[rate]
+        group = results["by_category"]["False_Premises"]
+        assert run.summary[f"miniworld/category/False_Premises/{rate}"] == group[rate]
+    [table] = run.tables("miniworld/samples")
+    columns = ["id", "group", "image", "question", "gold", "response", "state", "right"]
+    assert (table["columns"], len(table["data"])) == (columns, 10)
+    rows = {row.question_id: row for row in read_records(base / "miniworld/samples.jsonl", Graded)}
+    assert all(row[5] == rows[row[0]].response for row in table["data"])
+    assert {rows[row[0]].answerable for row in table["data"]} == {True, False}
+    [figures] = run.tables("figures")
+    assert ["miniworld", "all", "refusal_rate", results["refusal_rate"]] in [f[:4] for f in figures["data"]]
+    ours = {(how, a.type, a.name): a for how, a in run.artifacts if a.type != "run_table"}
+    kinds = [(how, type) for how, type, _ in ours]
+    assert kinds == [("used", "dataset"), ("used", "model"), ("made", "benchmark")]
+    assert ("used", "model", "tiny_vlm") in ours
+    made = next(a for (how, *_), a in ours.items() if how == "made")
+    assert {e.path for e in made.manifest.contents} == {"miniworld/samples.jsonl", "miniworld/results.json"}
+
+    # What the dashboard shows of a benchmark is there.
+    pytest.importorskip("wandb_workspaces")
+    view = View(project="p", name="n", honesty=("miniworld",), settings=("method",))
+    text = json.dumps(specification(workspace(view)))
+    shown = set(re.findall(r'"(?:summary:)?(miniworld/[^"]+)"', text))
+    assert len(shown) == 10
+    absent = [category for category in UNANSWERABLE if category not in results["by_category"]]
+    assert shown - run.summary.keys() == {f"miniworld/category/{name}/refusal_rate" for name in absent}
 
 
 def test_a_finished_folder_is_not_run_again_and_another_configuration_is_refused(world, base):

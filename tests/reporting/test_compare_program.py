@@ -56,10 +56,12 @@ def test_compare_takes_repeats_and_run_folders_and_tracks_them(tmp_path, monkeyp
     assert {path.name for path in out.iterdir() if path.suffix in (".html", ".json", ".csv")} == {
         "comparison.json",
         "run.json",
+        "tracking.json",
     }
     assert json.loads((out / "comparison.json").read_text())["repeats"]["models"]["dpo"]
     assert "All runs of each model" in done.stdout
     assert "W&B: offline" in done.stdout
+    assert "failed" not in done.stderr
     assert list(out.glob("wandb/offline-run-*/*.wandb")) != []
 
 

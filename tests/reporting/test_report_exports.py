@@ -2,10 +2,10 @@ import csv
 import io
 import json
 import re
-import time
 
 import pytest
 from full_folders import write_full_run
+from offline_run import read_run
 
 from align.records import DataError, Problem
 from align.reporting.comparison import compare_runs
@@ -13,9 +13,10 @@ from align.reporting.examples import choose_examples
 from align.reporting.exports.latex import latex
 from align.reporting.exports.markdown import markdown
 from align.reporting.exports.tidy import COLUMNS, tidy_csv
-from align.reporting.exports.wandb_run import log_to_wandb
+from align.reporting.exports.tracked_comparison import track_comparison
 from align.reporting.exports.writing import FILES, check_outputs, write_outputs
 from align.reporting.runs import load_runs
+from align.tracking.tracking import Tracking
 
 
 @pytest.fixture(scope="module")
@@ -109,43 +110,7 @@ def test_outputs_are_those_asked_for(full, tmp_path):
     check_outputs(list(FILES))
 
 
-def test_a_tracker_that_is_off_leaves_nothing(full, tmp_path):
-    comparison, runs = full
-    said = log_to_wandb(comparison, runs, [], settings={"report_to": "none"}, folder=tmp_path, config={})
-    assert said == "W&B: off"
-    assert list(tmp_path.iterdir()) == []
-
-
-def records_of(log):
-    """The records of an offline run: LevelDB's log format, blocks of 32 KiB, behind a header of 7 bytes."""
-    at, parts = 7, []
-    while at < len(log):
-        room = 32768 - at % 32768
-        if room < 7:  # no header fits: the rest of the block is padding
-            at += room
-            continue
-        length, kind = int.from_bytes(log[at + 4 : at + 6], "little"), log[at + 6]
-        parts.append(log[at + 7 : at + 7 + length])
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield b"".join(parts)
-            parts = []
-
-
-def finished_records(log):
-    """All records of a run that was finished: W&B writes the last ones a moment after it said so."""
-    from wandb.proto import wandb_internal_pb2
-
-    end = time.monotonic() + 60
-    while True:
-        records = [wandb_internal_pb2.Record.FromString(data) for data in records_of(log.read_bytes())]
-        if records and records[-1].WhichOneof("record_type") == "exit":
-            return records
-        assert time.monotonic() < end, "the run has no end"
-        time.sleep(0.05)
-
-
-def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatch):
+def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatch, capsys):
     pytest.importorskip("wandb")
     from PIL import Image
 
@@ -157,29 +122,25 @@ def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatc
     for i in range(11):  # the twelfth can't be shown
         Image.new("RGB", (400, 300), (20 * i, 0, 0)).save(tmp_path / "data" / "images" / f"{i}.png")
     monkeypatch.setitem(runs[0].main.results, "data_root", str(tmp_path / "data"))
-    said = log_to_wandb(
-        comparison,
-        runs,
-        choose_examples(runs, "base", 20),
-        settings={"report_to": "wandb", "mode": "auto", "project": "ours", "tags": []},
-        folder=tmp_path,
-        config={"resamples": 100},
-    )
-    assert said.startswith("W&B: offline, kept in")
+    page = tmp_path / "report.html"
+    page.write_text("<html><body>the page</body></html>")
+    (tmp_path / "run.json").write_text('{"config": {}, "results": {}, "seeds": {"seed": 0}}')
+    config = {"resamples": 100, "tracking": {"report_to": "wandb", "project": "ours"}}
+    with Tracking(config, tmp_path, job_type="compare").run() as tracking:
+        examples = choose_examples(runs, "base", 20)
+        track_comparison(tracking, comparison, runs, examples, folder=tmp_path, written=[page])
+    assert "failed" not in capsys.readouterr().err
 
-    [log] = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    summary, logged = {}, {}
-    for record in finished_records(log):
-        for item in record.summary.update:
-            summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
-        for item in record.history.item:
-            logged["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
-    assert summary["dpo_1/refusal_rate"] == 0.9
-    assert summary["base/pope/f1"] == 0.8
-    for table in ("examples", "figures", "over_refusal_plane_table", "risk_coverage_table"):
-        assert logged[f"{table}/_type"] == "table-file"
-    [path] = tmp_path.glob("wandb/offline-run-*/files/media/table/examples_*.json")
-    table = json.loads(path.read_text())
+    run = read_run(tmp_path)
+    assert (run.run.job_type, run.config["record"]) == ("compare", {"seeds": {"seed": 0}})
+    assert run.summary["dpo_1/refusal_rate"] == 0.9
+    assert run.summary["base/pope/f1"] == 0.8
+    assert {"over_refusal_plane_table", "risk_coverage_table", "report"} <= run.logged()
+    used = [a.name for how, a in run.artifacts if how == "used"]
+    assert [name.rpartition("-full")[2] for name in used] == ["0-base", "0-dpo-0", "0-dpo-1", "0-dpo-2"]
+    [made] = [a for how, a in run.artifacts if how == "made" and a.type == "report"]
+    assert [entry.path for entry in made.manifest.contents] == ["report.html"]
+    [table] = run.tables("examples")
     assert table["columns"][:5] == ["question_id", "category", "question", "image", "truth"]
     assert table["columns"][5:] == [f"{m}: {w}" for m in ("base", "dpo_1") for w in ("response", "verdict")]
     assert len(table["data"]) == 20
@@ -191,5 +152,4 @@ def test_the_wandb_run_holds_summary_tables_and_plots(full, tmp_path, monkeypatc
     pictures = [path for path in staged if path.read_bytes().startswith(b"\x89PNG")]
     assert {Image.open(path).size for path in pictures} == {(256, 192)}
     assert len(pictures) >= len({runs[0].by_id[id].image for id in by_id} - {"images/11.png"})
-    [path] = tmp_path.glob("wandb/offline-run-*/files/media/table/figures_*.json")
-    assert len(json.loads(path.read_text())["data"]) > 500
+    assert len(run.tables("figures")[0]["data"]) > 500
