@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shlex
 import shutil
 import subprocess
@@ -225,9 +226,11 @@ def made_by(targets: list[str], workshop: Workshop) -> list[str]:
 
 
 def targets_exist(targets: list[str]) -> None:
-    known = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in targets:
-        assert "=" in target or f"\n{target}:" in known or f" {target}:" in known, f"no target {target}"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    known = set(re.findall(r"^([\w-]+(?: [\w-]+)*):", makefile, re.MULTILINE))
+    names = {name for line in known for name in line.split()}
+    if missing := [target for target in targets if "=" not in target and target not in names]:
+        raise ValueError(f"the Makefile has no target {', '.join(missing)}")
 
 
 def options_exist(call: Call) -> None:
