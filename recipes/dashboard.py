@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     if online:
         print(f"workspace: {send(made)}")
     else:
-        print("not sent, since nobody is logged in to W&B: `wandb login`, then the same command")
+        print("not sent: log in with `wandb login`, and the same command with mode=online sends it")
 
 
 if __name__ == "__main__":
