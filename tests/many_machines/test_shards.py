@@ -1,7 +1,9 @@
 """Data preparation in shards gives what one process gives, and refuses what would not."""
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from align.calling.shards import Shard, divide, read_shard
 from align.data.endpoint_sampling import join_responses
 from align.records import DataError, Question, Response, read_records, write_records
 
-PHOTOS = Path(__file__).parents[2] / "samples" / "photos" / "images"
+ROOT = Path(__file__).parents[2]
+PHOTOS = ROOT / "samples" / "photos" / "images"
 QUESTIONS = 11
 
 
@@ -189,3 +192,24 @@ def test_every_endpoints_bounds_are_divided():
         "endpoint": divided,
     }
     assert divide(settings, None) == settings
+
+
+@pytest.mark.parametrize(
+    ("variables", "shard"),
+    [
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8"}, "shard=3/8"),
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1", "SHARDS": "8"}, "shard=3/8"),
+    ],
+)
+def test_a_job_array_of_slurm_has_a_shard_each(variables, shard, tmp_path):
+    program = tmp_path / "mohoalign"
+    program.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(ROOT / "examples/slurm/shards.sbatch"), "sample_responses", "folder=a folder"],
+        env=os.environ | variables | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["sample_responses", "folder=a folder", shard]

@@ -1,6 +1,12 @@
-"""Two nodes, started by the scripts of examples/, train and measure as one process does."""
+"""Two nodes, started by the scripts of examples/, train and measure as one process does.
+
+    TWO_NODES=ddp,zero2,zero3 pytest -s tests/many_machines/test_two_nodes.py
+
+trains with each of these files of configs/accelerate/ (on the CPU), and says how far the weights are apart.
+"""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from machines import ROOT, Machines, two_machines
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
@@ -20,6 +27,7 @@ from align.training.reference import _HEADER, _ROW
 
 pytestmark = pytest.mark.program
 
+CONFIGS = os.environ.get("TWO_NODES", "ddp").split(",")
 COLORS = ("red", "blue", "green", "yellow")
 # Gradient descent without a warm-up: three steps that show a wrong scale of the gradient.
 TRAINING = [
@@ -111,29 +119,40 @@ def over_ssh(machines: Machines, *command: str) -> list[str]:
     return ["examples/ssh/launch.sh", " ".join(machines.names), "1", *command]
 
 
-@pytest.fixture(scope="module")
-def trained(machines: Machines, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=CONFIGS)
+def trained(
+    machines: Machines, data: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run of two nodes, launched over ssh."""
-    out = tmp_path_factory.mktemp("two") / "run"
+    out = tmp_path_factory.mktemp("two") / request.param
+    config = yaml.safe_load((ROOT / f"configs/accelerate/{request.param}.yaml").read_text())
+    file = out.with_suffix(".yaml")
+    file.write_text(yaml.safe_dump(config | {"use_cpu": True}))
     program, *settings = training(data, out, batch=2)
-    words = [program, "--accelerate", "ddp_cpu", *settings]
+    words = [program, "--accelerate", str(file), *settings]
     said = run(over_ssh(machines, *words), machines, out.parent, MAIN_PORT="29541")
     assert "2 process(es)" in said
     assert said.count("step     3/3") == 1
     return out
 
 
-def test_two_nodes_train_as_one_process(
-    machines: Machines, data: Path, trained: Path, tmp_path: Path
-) -> None:
-    one = tmp_path / "run"
-    program, *settings = training(data, one, batch=4)
-    run([sys.executable, f"recipes/{program}.py", *settings], machines, tmp_path)
+@pytest.fixture(scope="module")
+def one_process(machines: Machines, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "run"
+    program, *settings = training(data, out, batch=4)
+    run([sys.executable, f"recipes/{program}.py", *settings], machines, out.parent)
+    return out
+
+
+def test_two_nodes_train_as_one_process(trained: Path, one_process: Path) -> None:
+    one = one_process
     expected = load_file(one / "adapter" / "adapter_model.safetensors")
     assert max(w.abs().max().item() for n, w in expected.items() if "lora_B" in n) > 1e-3
     got = load_file(trained / "adapter" / "adapter_model.safetensors")
     assert got.keys() == expected.keys()
-    assert max((got[key] - weights).abs().max().item() for key, weights in expected.items()) < 1e-6
+    apart = max((got[key] - weights).abs().max().item() for key, weights in expected.items())
+    print(f"{trained.name}: weights of two nodes and of one process are at most {apart:.1e} apart")
+    assert apart < 1e-6
     ours, theirs = reference_logps(trained), reference_logps(one)
     assert len(ours) == 9
     assert ours.keys() == theirs.keys()
