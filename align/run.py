@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
+from align.extensions import loaded_extensions
 from align.records import write_json
 
 PACKAGES = (
@@ -71,6 +72,9 @@ def write_run_json(
         "results": results,
         "cost": cost_of(results),
         "packages": package_versions(),
+        "extensions": {
+            name: None if file is None else content_digest(file) for name, file in loaded_extensions().items()
+        },
         "git": git_state(Path(__file__).resolve().parent),
         "hardware": hardware(),
         "command": shown_overrides(psutil.Process().cmdline()),

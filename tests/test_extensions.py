@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from align import extensions
 from align.data.sources import SOURCES, make_source
 from align.models.families import FAMILIES, family_named
+from align.run import content_digest, write_run_json
 from align.training import losses
 from align.training.losses import PairLogps, add_term, parse_losses
 
@@ -69,6 +71,10 @@ def test_files_are_imported_when_a_name_is_missing(fresh: Path, monkeypatch: pyt
     assert make_source("mine", {"license": "CC0"}).license == "CC0"
     assert family_named("mine").part_of("model.eye.layers.0") == "vision_tower"
     assert set(extensions.loaded_extensions()) == {"my_loss.py", "my_reader.py"}
+    write_run_json(fresh, config={}, seeds=0, inputs={})
+    assert json.loads((fresh / "run.json").read_text())["extensions"] == {
+        name: content_digest(fresh / name) for name in ("my_loss.py", "my_reader.py")
+    }, "the record says which code of one's own was at work"
 
 
 def test_an_installed_package_needs_no_variable(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
