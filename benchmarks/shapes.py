@@ -226,6 +226,26 @@ SHAPES: dict[str, Shape] = {
         _qwen_prompt,
         16,
     ),
+    # 110 million parameters in Qwen2.5-VL's manner, most of them in its embeddings; they are the head too.
+    "qwen2.5-vl-110m": Shape(
+        _qwen2_5_vl(
+            _qwen_text(
+                512,
+                7,
+                8,
+                2,
+                1376,
+                vocab_size=151_936,
+                tie_word_embeddings=True,
+                rope_parameters={"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+            ),
+            _qwen_vision(
+                512, depth=4, hidden_size=384, intermediate_size=1024, num_heads=6, fullatt_block_indexes=[3]
+            ),
+        ),
+        _qwen_prompt,
+        256,
+    ),
     "qwen2.5-vl-3b": Shape(
         _qwen2_5_vl(
             _qwen_text(2048, 36, 16, 2, 11_008, vocab_size=151_936, tie_word_embeddings=True),

@@ -156,7 +156,8 @@ def add_reference(model: PeftModel, adapter: str | Path) -> None:
 def model_folder(model: str, *, revision: str | None = None, with_code: bool = False) -> Path:
     """The local folder of a model reference, downloaded from the hub if it is neither embedded nor local.
 
-    Raises `FileNotFoundError` if the folder holds no safetensors weights, and `ValueError` if no model was named.
+    Raises `FileNotFoundError` if the folder holds no safetensors weights, and `ValueError` if no model was
+    named.
     """
     if model == "???":
         raise ValueError(_not_named())
@@ -226,7 +227,9 @@ def _not_named() -> str:
     from hydra.core.hydra_config import HydraConfig
 
     choice = HydraConfig.get().runtime.choices.get("model") if HydraConfig.initialized() else None
-    where = f" (model={choice} leaves it to you: configs/model/{choice}.yaml says what fits)" if choice else ""
+    where = (
+        f" (model={choice} leaves it to you: configs/model/{choice}.yaml says what fits)" if choice else ""
+    )
     return f"model.name is not given{where}: say which with model.name=OWNER/NAME, or model.name=FOLDER"
 
 

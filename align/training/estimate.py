@@ -29,12 +29,14 @@ Memory, at the end of the forward pass or soon after, with B of the longest rows
 How these are shared by N processes (`StepPlan.sharding`), with the settings of configs/accelerate/:
 
 - *none*, DDP: each holds all, and the gradients a second time in the buckets that are summed.
-- *zero2*, DeepSpeed: weights in s bytes, all on each. Gradients, P s bytes, and the optimizer's states with the
-  float32 weights that it steps, 4 P bytes and `state` times that, are divided by N. Beside them two buffers of
-  `ZERO2_BUCKET` numbers, which DeepSpeed takes whatever is trained.
-- *zero3*, DeepSpeed: as zero2, the weights divided by N too. Beside them the weights that are put together for
-  use: what lies outside of the layers (embeddings, head), and two layers, one in use and one on its way; and a
-  buffer of h h numbers.
+- *zero2*, DeepSpeed: weights in s bytes, all on each. Gradients, P s bytes, and the optimizer's states with
+the
+  float32 weights that it steps, 4 P bytes and `state` times that, are divided by N. Beside them two buffers
+  of `ZERO2_BUCKET` numbers, which DeepSpeed takes whatever is trained.
+- *zero3*, DeepSpeed: as zero2, the weights divided by N too. Beside them the weights that are put together
+for
+  use: what lies outside of the layers (embeddings, head), and two layers, one in use and one on its way; and
+  a buffer of h h numbers.
 - *fsdp*, FSDP2: weights, gradients and optimizer states as without sharding, divided by N; weights are put
   together as above.
 
@@ -69,7 +71,11 @@ OPTIMIZER_STATE |= {"adafactor": 0.05, "galore": 0.5, "apollo": 0.5}
 """Optimizer state in sizes of the trained parameters, by the first of these names in `trainer.optim`."""
 
 ZERO2_BUCKET = 500_000_000
-"""Numbers in one of the two buffers in which DeepSpeed's ZeRO-2 reduces gradients: its `reduce_bucket_size`."""
+"""Numbers in one of the two buffers in which DeepSpeed's ZeRO-2 reduces gradients: its
+`reduce_bucket_size`."""
+
+NF4_BYTES = 4.127 / 8
+"""Bytes of a weight in NF4 with quantised constants (QLoRA, arXiv 2305.14314, section 3)."""
 
 Sharding = Literal["none", "zero2", "zero3", "fsdp"]
 

@@ -17,6 +17,7 @@ from align.data.audit_report import size
 from align.models.quantization import is_quantized
 from align.training.audit import Audit, Planned
 from align.training.estimate import (
+    NF4_BYTES,
     MemoryEstimate,
     ModelShape,
     RowTokens,
@@ -25,8 +26,6 @@ from align.training.estimate import (
     model_shape,
 )
 
-_NF4_BYTES = 4.127 / 8
-"""Bytes of a weight in NF4 with quantised constants (QLoRA, arXiv 2305.14314, section 3)."""
 _WORTH_SAYING = 0.01  # of the estimate
 
 
@@ -91,7 +90,7 @@ def savings(
             Saving(
                 "model.quantization=4bit",
                 "the language model's weights in four bits (QLoRA)",
-                int(shape.language_weights * (stored + copies - _NF4_BYTES)),
+                int(shape.language_weights * (stored + copies - NF4_BYTES)),
             )
         )
     if image_tokens:
