@@ -128,7 +128,7 @@ def _make(name: str, which: str, arguments: Mapping[str, Any]) -> BenchmarkTask:
         # The pictures that a model sees are made by this code.
         grader = stable_id(grader_digest(), inspect.getsource(pictures))
         return _honesty(name, "corruption", corruption(**arguments), summarize_corruption, grader)
-    from align.evaluation.general.registry import BENCHMARKS, load_factory
+    from align.evaluation.general.registry import BENCHMARKS
 
     if which not in BENCHMARKS:
         load_extensions()
@@ -137,7 +137,7 @@ def _make(name: str, which: str, arguments: Mapping[str, Any]) -> BenchmarkTask:
         raise UnknownTask(f"there is no task {which!r}: choose from {known}")
     from align.evaluation.general.base import failed_sample, scored_of, summarize_general
 
-    _check_settings(name, load_factory(which), arguments)
+    _check_settings(name, BENCHMARKS[which], arguments)
     made = BENCHMARKS[which](**arguments)
     return BenchmarkTask(
         name=name,

@@ -155,12 +155,13 @@ def _general(comparison: dict[str, Any], name: str) -> Finding | None:
         return None
     task, test = min(there, key=lambda one: one[1]["difference"])
     among = f", the most of {len(there)} benchmarks" if len(there) > 1 and test["difference"] < 0 else ""
-    between = f"95% interval {points(test['interval'][0])} to {points(test['interval'][1])}, "
+    bounds = test["interval"]  # of a single image there is none
+    between = f"95% interval {points(bounds[0])} to {points(bounds[1])}, " if bounds else ""
     return Finding(
         _at(test["difference"], -0.01, -0.03),
         f"General ability: {task} changed by {points(test['difference'])} points{among}",
         f"Accuracy from {percent(test['base'])} to {percent(test['tuned'])} on {test['n']:,} samples; "
-        f"{between if test['interval'] else ''}{p_value(test['p_holm'])}.",
+        f"{between}{p_value(test['p_holm'])}.",
     )
 
 

@@ -322,6 +322,15 @@ def test_responses_that_were_cut_off_stand_in_every_table(place):
     assert [row["Cut off"] for row in general.rows] == ["–", "3.8"]
 
 
+def test_a_benchmark_about_a_single_image_is_reported_without_an_interval(place):
+    one_image = [row.model_copy(update={"image": "images/0.png"}) for row in scored_rows(0.8, 12)]
+    for name in ("base", "dpo-0"):
+        write_general(place / name / "pope", one_image, place / "data")
+    comparison = compare_runs(load_runs({"base": place / "base", "dpo": place / "dpo-0"}), resamples=50)
+    said = " ".join(f"{f.title} {f.detail}" for f in findings(comparison))
+    assert "General ability: pope changed by" in said
+
+
 def test_models_that_were_shown_other_images_are_not_compared_in_silence(place):
     say_responses(place / "base/miniworld", 0.0, images="a" * 64)
     say_responses(place / "dpo-0/miniworld", 0.0, images="b" * 64)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import Signature, signature
 from typing import Any
 
 from align.evaluation.general.base import GeneralTask
 
 
-def load_factory(name: str) -> Callable[..., GeneralTask]:
-    """The factory of a benchmark; the module of one of ours is imported."""
-    if name not in NAMES:  # added to BENCHMARKS by a user's own module (align/extensions.py)
-        return BENCHMARKS[name]
-    factory: Callable[..., GeneralTask] = getattr(import_module(f"align.evaluation.general.{name}"), name)
-    return factory
+class _Lazy:
+    """The factory of a module beside this one that is imported when it is asked for."""
 
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-def _lazy(name: str) -> Callable[..., GeneralTask]:
-    """The factory of a module that is imported when the benchmark is asked for."""
+    @property
+    def _factory(self) -> Callable[..., GeneralTask]:
+        module = import_module(f"align.evaluation.general.{self._name}")
+        factory: Callable[..., GeneralTask] = getattr(module, self._name)
+        return factory
 
-    def make(**settings: Any) -> GeneralTask:
-        return load_factory(name)(**settings)
+    @property
+    def __signature__(self) -> Signature:
+        return signature(self._factory)
 
-    return make
+    def __call__(self, **settings: Any) -> GeneralTask:
+        return self._factory(**settings)
 
 
 NAMES = ("easy_vqa", "haloquest", "humblebench", "mm_upd", "mmbench", "mmmu", "pope", "vqav2_lite")
 """Each a module beside this one, with a factory of the same name."""
 
-BENCHMARKS: dict[str, Callable[..., GeneralTask]] = {name: _lazy(name) for name in NAMES}
+BENCHMARKS: dict[str, Callable[..., GeneralTask]] = {name: _Lazy(name) for name in NAMES}
