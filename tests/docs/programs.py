@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from pages import ROOT
 
-from align.cli.launching import split_options
-from align.cli.programs import Program, ProgramError, find_program
+from align.cli.launching import command_for, split_options
+from align.cli.programs import Program, find_program
 
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 _PYTHON = re.compile(r"(?:\S*/)?python[0-9.]*$")
@@ -79,6 +79,11 @@ def call_of(words: Sequence[str], beside: Path) -> Call | None:
         return None
     if words[0] == "mohoalign":
         return _of_mohoalign(words[1:], environment)
+    if words[0] == "sbatch":  # examples/slurm/launch.sbatch takes what comes after `mohoalign`
+        rest = list(itertools.dropwhile(lambda word: not word.endswith(".sbatch"), words))
+        return _of_mohoalign(rest[1:], environment)
+    if words[0].endswith("/launch.sh"):  # after the hosts and the GPUs of each
+        return _of_mohoalign(words[3:], environment)
     if words[0].rpartition("/")[2] == "accelerate" and words[1:2] == ["launch"]:
         rest = words[2:]
         while rest and not rest[0].endswith(".py"):
@@ -103,11 +108,9 @@ def _of_mohoalign(words: list[str], environment: dict[str, str]) -> Call | None:
         if words[:1] == ["help"] and words[1:]:
             find_program(words[1])
         return None
-    options, rest = split_options(words[1:])
     program = find_program(words[0])
-    if options and not (program.launched or program.may_be_launched):
-        raise ProgramError(f"{program.name} takes no {next(iter(options))}")
-    return Call(program.file, tuple(rest), environment)
+    command_for(program, words[1:])  # raises for an option of the launcher that the program does not take
+    return Call(program.file, tuple(split_options(words[1:])[1]), environment)
 
 
 def composed(call: Call, beside: Path) -> list[DictConfig]:
