@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from align.judging.judged import Judge, Judged
 from align.judging.prompts import ASKED, Asked, Shown, load_prompts
 from align.judging.rule_judge import RuleJudge
+from align.records import DataError, Problem, problems_of
 
 if TYPE_CHECKING:
+    from align.calling.endpoint import Endpoint
     from align.judging.model_judge import Ask, ModelJudge
 
 Progress = Callable[[str, int, int], None]
@@ -42,7 +44,7 @@ def make_judge(
 
     Raises:
         ValueError: a key or kind that isn't known, or settings that contradict each other.
-        DataError: a file of prompts that can't be used.
+        DataError: a file of prompts, or an endpoint, that can't be used.
     """
     kind = config.get("kind")
     if kind not in _KEYS:
@@ -112,7 +114,6 @@ def _model(
 
 def _ask(asked: Asked, config: Mapping[str, Any]) -> Ask:
     from align.calling.call import Decode
-    from align.calling.endpoint import Endpoint
     from align.judging.model_judge import Ask
 
     _refuse_unknown(config, _ASK_KEYS, f"judge.asks.{asked}")
@@ -123,7 +124,24 @@ def _ask(asked: Asked, config: Mapping[str, Any]) -> Ask:
     for name, value in shown.items():
         if not isinstance(value, bool):
             raise ValueError(f"judge.asks.{asked}.{name} must be true or false, not {value!r}")
-    return Ask(Endpoint(**config["endpoint"]), Decode(**config["decoding"]), Shown(**shown))
+    return Ask(_endpoint(asked, config["endpoint"]), Decode(**config["decoding"]), Shown(**shown))
+
+
+def _endpoint(asked: Asked, settings: Mapping[str, Any]) -> Endpoint:
+    import pydantic
+
+    from align.calling.endpoint import Endpoint
+
+    where = f"judge.asks.{asked}.endpoint"
+    if settings.get("model") in (None, "???"):
+        message = (
+            "is not set: PROVIDER/NAME of the model that judges (configs/endpoint/*.yaml, docs/judging.md)"
+        )
+        raise DataError([Problem(file=where, field="model", message=message)])
+    try:
+        return Endpoint(**settings)
+    except pydantic.ValidationError as error:
+        raise DataError(problems_of(error, where, None)) from error
 
 
 def _refuse_unknown(config: Mapping[str, Any], known: set[str], what: str) -> None:

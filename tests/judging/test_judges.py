@@ -393,3 +393,15 @@ def test_code_that_reads_replies_otherwise_is_another_judge(monkeypatch):
         monkeypatch.undo()
         code_digest.cache_clear()
     assert judge.digest == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"model": "???"}, r"judge\.asks\.refusal\.endpoint: field `model`: is not set: PROVIDER/NAME"),
+        ({"attempts": 0}, r"judge\.asks\.refusal\.endpoint: field `attempts`: .*greater than or equal to 1"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_named_with_the_question_it_is_of(settings, says):
+    with pytest.raises(DataError, match=says):
+        made({"kind": "model", "asks": {"refusal": ASK | {"endpoint": ASK["endpoint"] | settings}}})
