@@ -20,6 +20,7 @@ from align.run import content_digest
 DATASET, MODEL, BENCHMARK, REPORT = TYPES = ("dataset", "model", "benchmark", "report")
 
 _LONGEST = 120  # W&B takes names of 128 characters
+_MOST_FILES = 1000  # a folder of images would make an artifact that no page shows
 _ELSEWHERE = 3  # parts of a path outside the working directory that make its name
 
 
@@ -59,14 +60,18 @@ class Artifact:
 
 
 def of_path(path: str | Path, type: str) -> Artifact:
-    """An artifact of a file, or of all files of a folder."""
+    """An artifact of a file, or of all files of a folder; of very many files only their common digest."""
     path = Path(path)
     digest = content_digest(path)
+    metadata = {"path": str(path), "sha256": digest}
     if path.is_dir():
         files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
+        if len(files) > _MOST_FILES:
+            stated = {"content.json": json.dumps({"files": len(files), "sha256": digest})}
+            return Artifact(name_of(path), type, digest, stated=stated, metadata=metadata)
     else:
         files = {path.name: path}
-    return Artifact(name_of(path), type, digest, files, metadata={"path": str(path), "sha256": digest})
+    return Artifact(name_of(path), type, digest, files, metadata=metadata)
 
 
 def of_files(folder: str | Path, files: Iterable[Path], type: str) -> Artifact:
@@ -79,17 +84,10 @@ def of_files(folder: str | Path, files: Iterable[Path], type: str) -> Artifact:
 
 
 def of_model(reference: str | Path, digest: str) -> Artifact:
-    """An artifact of a model: its folder if it is one here, else its name and digest."""
-    if Path(reference).is_dir():
-        return of_path(reference, MODEL)
-    known = {"name": str(reference), "digest": digest}
-    return Artifact(
-        _clean(str(reference)),
-        MODEL,
-        digest,
-        stated={"model.json": json.dumps(known, sort_keys=True)},
-        metadata=known,
-    )
+    """An artifact of a base model, a folder or a name of the hub: its weights' digest, without files."""
+    name = name_of(reference) if Path(reference).is_dir() else _clean(str(reference))
+    stated = {"model.json": json.dumps({"digest": digest})}
+    return Artifact(name, MODEL, digest, stated=stated, metadata={"name": str(reference), "digest": digest})
 
 
 def digests_digest(digests: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -115,7 +116,7 @@ class WandbTracker:
         self.run.save(str(file.resolve()), base_path=str(file.resolve().parent), policy="now")
 
     def uses(self, artifact: Artifact) -> None:
-        made = self._artifact(artifact)
+        made = self._artifact(artifact, upload=0)  # what is read is whoever made it's to upload
         if not self.run.offline:
             self.run.use_artifact(made, aliases=[artifact.alias])
             return
@@ -126,9 +127,14 @@ class WandbTracker:
         )
 
     def made(self, artifact: Artifact) -> None:
-        self.run.log_artifact(self._artifact(artifact), aliases=["latest", artifact.alias])
+        most = math.inf if artifact.type in self._upload else _BY_REFERENCE
+        self.run.log_artifact(self._artifact(artifact, upload=most), aliases=["latest", artifact.alias])
 
-    def _artifact(self, artifact: Artifact) -> Any:
+    def _artifact(self, artifact: Artifact, *, upload: float) -> Any:
+        """W&B's artifact; files up to `upload` bytes go into it, others are named with their digest.
+
+        Its own digest is the same either way.
+        """
         made = self.wandb.Artifact(
             artifact.name, artifact.type, description=artifact.description, metadata=dict(artifact.metadata)
         )
@@ -136,7 +142,7 @@ class WandbTracker:
             with made.new_file(name) as stream:
                 stream.write(text)
         for name, file in artifact.files.items():
-            if artifact.type in self._upload or file.stat().st_size <= _BY_REFERENCE:
+            if file.stat().st_size <= upload:
                 made.add_file(str(file), name=name)
             else:
                 made.add_reference(file.resolve().as_uri(), name=name, checksum=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from align.models.loading import reference_digest
+from align.models.loading import reference_digest, weights_digest
 from align.tracking.artifacts import DATASET, MODEL, Artifact, of_model, of_path
 from align.tracking.tracking import Tracking
 from align.training.pace import Pace
@@ -64,9 +64,11 @@ def inputs_of_training(rows: Path, held_out: str | None, model: Mapping[str, Any
 
 
 def trained(folder: Path, *, base: str, base_digest: str, method: str) -> Artifact:
-    """The adapter, or the model, that a run made; the model card says the rest."""
+    """The adapter that a run made, or of a model that was trained in full its digest; with the model card."""
+    adapter = (folder / "adapter_config.json").is_file()
+    made = of_path(folder, MODEL) if adapter else of_model(folder, weights_digest(folder))
     card = folder / "README.md"
-    return of_path(folder, MODEL).told(
+    return made.told(
         card.read_text(encoding="utf-8") if card.is_file() else None,
         {"base": base, "base_digest": base_digest, "method": method},
     )

@@ -52,9 +52,18 @@ def test_some_files_of_a_folder() -> None:
     assert of_files("run", files[:2], DATASET).digest != found.digest
 
 
-def test_a_model_is_its_folder_or_its_name_and_digest() -> None:
+def test_a_base_model_is_named_by_its_digest() -> None:
     write("runs/sft/model/weights")
-    assert of_model("runs/sft/model", "0123") == of_path("runs/sft/model", MODEL)
+    made = of_model("runs/sft/model", "0123")
+    assert (made.name, made.alias, made.files) == ("runs-sft-model", "sha256-0123", {})
     hub = of_model("Qwen/Qwen2.5-VL-7B-Instruct", "0123")
-    assert (hub.name, hub.alias, hub.files) == ("Qwen-Qwen2.5-VL-7B-Instruct", "sha256-0123", {})
-    assert hub.stated == {"model.json": '{"digest": "0123", "name": "Qwen/Qwen2.5-VL-7B-Instruct"}'}
+    assert hub.name == "Qwen-Qwen2.5-VL-7B-Instruct"
+    assert hub.stated == made.stated == {"model.json": '{"digest": "0123"}'}
+
+
+def test_a_folder_of_very_many_files_is_a_digest() -> None:
+    for i in range(1001):
+        write(f"images/{i}")
+    found = of_path("images", DATASET)
+    assert (found.files, found.digest) == ({}, content_digest("images"))
+    assert found.digest in found.stated["content.json"]
