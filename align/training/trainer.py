@@ -20,6 +20,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Trainer, TrainingArguments
 
+from align.launch import gather
 from align.models.families import Family
 from align.models.loading import REFERENCE_ADAPTER
 from align.records import Pair, SFTRow
@@ -197,9 +198,12 @@ class CompletionTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         training = not any(name.startswith("eval_") for name in logs)
         kept = self._figures[training]
-        if kept and ("loss" in logs or not training):
-            names = sorted(kept)
-            sums = torch.stack([torch.stack(kept[name]).sum(0) for name in names])  # [figures, 2]
+        # A process that had no rows, as in a small last step, has no figures and must take part all the same.
+        everyone = gather(sorted(kept)) if "loss" in logs or not training else []
+        names = sorted({name for each in everyone for name in each})
+        if names:
+            none = [torch.zeros(2, device=self.accelerator.device)]
+            sums = torch.stack([torch.stack(kept.get(name, none)).sum(0) for name in names])  # [figures, 2]
             sums = self.accelerator.reduce(sums.to(self.accelerator.device), "sum")
             means = (sums[:, 0] / sums[:, 1]).tolist()
             prefix = "" if training else "eval_"
