@@ -92,6 +92,8 @@ def read_recorded(path: str | Path) -> Recorded:
     """
     file = Path(path).resolve()
     file = file / RECORD if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not there: give a run's run.json, or the folder that it is in")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -205,6 +205,9 @@ def test_the_page_shows_every_task(shown):
     smallest = max(comparison["power"][m]["refusal_rate"]["smallest_difference"] for m in ("sft", "dpo"))
     assert f"{100 * smallest:.1f} points in “declines”" in text
     assert "1.7% failed" in text
+    of_category = comparison["bpi"]["dpo"]["by_category"]["Vague_Description"]
+    assert f"BPI {of_category['bpi']:.2f}, " in text
+    assert of_category["n"] == 10
     assert html.count('<figure class="panel chart">') == 3 * 3 + 1
 
 
@@ -287,6 +290,17 @@ def say_responses(folder, share, images="0" * 64):
     rate = {"value": share, "interval": [share / 2, share * 2], "n": 80, "official": False}
     responses = {"truncated_rate": rate, "n_truncated": round(80 * share), "max_new_tokens": 64}
     file.write_text(json.dumps(results | {"responses": responses, "images": images}))
+
+
+def test_bpi_of_each_category_is_a_row_of_the_tidy_table(shown):
+    comparison, _ = shown
+    cells = [line.split(",") for line in tidy_csv(comparison).splitlines() if ",bpi," in line]
+    groups = {cell[2]: float(cell[4]) for cell in cells if cell[0] == "dpo" and cell[1] == "miniworld"}
+    by_category = comparison["bpi"]["dpo"]["by_category"]
+    assert groups == {"all": comparison["bpi"]["dpo"]["bpi"]} | {
+        f"category/{name}": index["bpi"] for name, index in by_category.items()
+    }
+    assert len(by_category) == 4
 
 
 def test_responses_that_were_cut_off_stand_in_every_table(place):
