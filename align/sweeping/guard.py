@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def owner_gone(owner: str | None) -> Callable[[], bool]:
-    """Whether a process `PID:START` of this machine has ended; START tells it from a later one of its number."""
+    """Whether the process `PID:START` of this machine has ended; START tells it from a later PID."""
     if owner is None:
         return lambda: False
     pid, _, start = owner.partition(":")

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -25,15 +24,13 @@ from align.records import stable_id, write_json
 from align.sweeping.words import key_of, value_of
 
 PLAN = "sweep.json"
-_SHARED = ("model", "tracking")
-"""What a recipe and the benchmark of its adapter must agree on: given to a sweep once."""
 _LEAVES_RESULT = ("tracking", "threads")
 """Settings that do not change what a job learns, and so are no part of what it is."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job: `words` as the user gave them, `given` with what the sweep adds, `base` the job to compare with.
+    """One job: `words` as the user gave them, `given` with what the sweep adds, `base` the id of its base.
 
     A base is a job without a recipe, of which only the benchmark is run.
     """
@@ -131,11 +128,16 @@ class Composer:
         self.name, self.recipe, self.benchmark = name, recipe, tuple(benchmark)
         self._configs = home() / "configs"
 
-    def base(self, words: Sequence[str]) -> Job:
-        """The benchmark of the model that jobs with these words start from."""
-        given = self._benchmark_words(words)
-        id = f"base-{stable_id(*sorted(given))[:8]}"
-        return Job(id=id, recipe=None, words=(), given=(), benchmark=given)
+    def base(self, words: Sequence[str], tracking: str | None = None) -> Job:
+        """The benchmark of the model that jobs with these words start from.
+
+        `tracking` is the recipes' choice of a tracker, where none of the words makes one.
+        """
+        asked = self._asked(words)
+        id = f"base-{stable_id(*sorted(asked))[:8]}"
+        return Job(
+            id=id, recipe=None, words=(), given=(), benchmark=self._tracked(asked, words, tracking, id)
+        )
 
     def job(
         self,
@@ -144,18 +146,18 @@ class Composer:
         *,
         trial: int | None = None,
         probed: bool = False,
-    ) -> Job:
-        """A job of the words that all jobs have and of those that were chosen for it.
+    ) -> tuple[Job, Job]:
+        """A job of the words that all jobs have and of those that were chosen for it, and its base.
 
-        Raises `ValueError` for words that its recipe or the benchmark do not take.
-
-        `probed`: its probe is needed, to prune by or to choose by.
+        `probed`: its probe is needed, to prune by or to choose by. Raises `ValueError` for words that its
+        recipe or the benchmark do not take.
         """
         words = [*words, *chosen]
-        recipe = self.recipe or recipe_for(words)
-        config = self._compose(recipe, words)
-        base = self.base(words)
-        benchmark = self._compose("benchmark", base.benchmark)
+        recipe = self.recipe or self._recipe_for(words)
+        config, choices = self._compose(recipe, words)
+        tracking = choices.get("tracking")
+        base = self.base(words, tracking)
+        benchmark, _ = self._compose("benchmark", base.benchmark)
         for key in ("name", "revision"):
             trained, asked = (OmegaConf.select(c, f"model.{key}") for c in (config, benchmark))
             if trained != asked:
@@ -168,71 +170,76 @@ class Composer:
             raise ValueError(
                 f"{' '.join(words)}: there is no probe to prune or choose by: leave probe=none out"
             )
+        asked = self._asked(words)
         content = sorted(word for word in words if key_of(word).partition(".")[0] not in _LEAVES_RESULT)
-        id = f"{recipe}-{stable_id(recipe, *content, *base.benchmark)[:10]}"
-        given = list(words)
-        keys = {key_of(word) for word in words}
-        for key, value in (("tracking.group", self.name), ("tracking.name", f"{self.name}-{id}")):
-            if key not in keys and OmegaConf.select(config, key, default=_MISSING) is not _MISSING:
-                given.append(f"{key}='{_escaped(value)}'")
-        return Job(
+        id = f"{recipe}-{stable_id(recipe, *content, *asked)[:10]}"
+        job = Job(
             id=id,
             recipe=recipe,
             words=tuple(words),
-            given=tuple(given),
-            benchmark=base.benchmark,
+            given=(*words, *self._tracker(config, words, id)),
+            benchmark=self._tracked(asked, words, tracking, f"{id}-benchmark"),
             base=base.id,
             resumes=not OmegaConf.select(config, "trainer.save_only_model"),
             trial=trial,
             label=" ".join(chosen) or recipe,
         )
+        return job, base
 
-    def _benchmark_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        groups = _top_level(self._configs / "benchmark.yaml")
-        shared = [word for word in words if key_of(word).partition(".")[0] in set(_SHARED) & groups]
-        return (*shared, *self.benchmark)
+    def _recipe_for(self, words: Sequence[str]) -> str:
+        """The recipe that trains by these words: the one named like the method, or else by its rows."""
+        method = next((value_of(word) for word in reversed(words) if key_of(word) == "method"), None)
+        if method is not None:
+            known = sorted(path.stem for path in (self._configs / "method").glob("*.yaml"))
+            if method not in known:
+                raise ValueError(f"method={method}: there are {', '.join(known)}")
+            if (home() / "recipes" / f"{method}.py").is_file():
+                return method
+        config, _ = self._compose("dpo", words)  # an experiment may choose the method
+        return "sft" if config.rows == "sft" else "dpo"
 
-    def _compose(self, program: str, words: Sequence[str]) -> DictConfig:
+    def _asked(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The benchmark's words that decide what it measures."""
+        return (*(word for word in words if key_of(word).partition(".")[0] == "model"), *self.benchmark)
+
+    def _tracked(
+        self, asked: Sequence[str], words: Sequence[str], choice: str | None, name: str
+    ) -> tuple[str, ...]:
+        """These words with the tracker of the recipes, so that a sweep is one group of runs there."""
+        given = [word for word in words if key_of(word).partition(".")[0] == "tracking"]
+        if choice is not None and not any(key_of(word) == "tracking" for word in given):
+            given.insert(0, f"tracking={choice}")
+        whole = (*given, *asked)  # the benchmark's own words have the last say
+        config, _ = self._compose("benchmark", whole)
+        return (*whole, *self._tracker(config, whole, name))
+
+    def _tracker(self, config: DictConfig, words: Sequence[str], name: str) -> list[str]:
+        """Group and name of a run, where it has a tracker and no word gives them."""
+        if OmegaConf.select(config, "tracking.report_to") in (None, "none"):
+            return []
+        keys = {key_of(word) for word in words}
+        wanted = {"tracking.group": self.name, "tracking.name": f"{self.name}-{name}"}
+        return [f"{key}='{_escaped(value)}'" for key, value in wanted.items() if key not in keys]
+
+    def _compose(self, program: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+        """A program's configuration with these words, and what is chosen of each group."""
         name = find_program(program).config_name()
         assert name is not None
         with initialize_config_dir(str(self._configs), version_base="1.3"):
             try:
-                return compose(name, overrides=list(words))
+                config = compose(name, overrides=list(words), return_hydra_config=True)
             except HydraException as error:
                 said = str(error).strip()
                 raise ValueError(f"{program} does not take {' '.join(words)}:\n{said}") from error
-
-
-_MISSING = object()
+        return config, dict(config.hydra.runtime.choices)
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _top_level(file: Path) -> set[str]:
-    """Names that a program's configuration has at its top: its groups and its settings."""
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    groups = {name for entry in content.pop("defaults", []) if isinstance(entry, dict) for name in entry}
-    return groups | set(content)
-
-
-def recipe_for(words: Sequence[str]) -> str:
-    """The recipe that trains by these words: the one named like the method, or else by the rows it takes."""
-    method = next((value_of(word) for word in words if key_of(word) == "method"), None)
-    if method is None:
-        return "dpo"
-    file = home() / "configs" / "method" / f"{method}.yaml"
-    if not file.is_file():
-        names = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
-        raise ValueError(f"method={method}: there are {names}")
-    if (home() / "recipes" / f"{method}.py").is_file():
-        return method
-    return "sft" if yaml.safe_load(file.read_text(encoding="utf-8")).get("rows") == "sft" else "dpo"
-
-
 def launch_words(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The `accelerate` settings as options of the launcher. Raises `ProgramError` for a file that is missing."""
+    """The `accelerate` settings as options of the launcher. Raises `ProgramError` for a missing file."""
     words = []
     for name, value in settings.items():
         if value is None:

@@ -56,10 +56,10 @@ class Search:
         self.space = {axis.key: distribution(axis) for axis in words.axes}
         self.study = open_study(out, settings)
 
-    def first_job(self) -> Job:
-        """A job of the space, whichever: to find what is wrong with it, and its base."""
+    def base(self) -> Job:
+        """The base of the trials, and whatever is wrong with a job of the space."""
         chosen = [f"{key}={_text(_some_value(d))}" for key, d in self.space.items()]
-        return self._job(chosen, None)
+        return self._job(chosen, None)[1]
 
     def next_trials(self) -> list[tuple[int, Job]]:
         """Those that an earlier sweep began, then new ones; none when there are as many as were asked for."""
@@ -69,7 +69,7 @@ class Search:
         if not begun:
             begun = [self.study.ask(self.space) for _ in range(max(0, new))]  # type: ignore[misc]
         return [
-            (trial.number, self._job([f"{k}={_text(v)}" for k, v in trial.params.items()], trial.number))
+            (trial.number, self._job([f"{k}={_text(v)}" for k, v in trial.params.items()], trial.number)[0])
             for trial in begun[: self.settings["parallel"]]
         ]
 
@@ -89,7 +89,7 @@ class Search:
         else:
             raise ValueError(f"{job.id} was not brought to its end: the same command goes on with it")
 
-    def _job(self, chosen: Sequence[str], number: int | None) -> Job:
+    def _job(self, chosen: Sequence[str], number: int | None) -> tuple[Job, Job]:
         probed = bool(self.settings["prune"]) or self.objective.task == PROBE
         return self.composer.job(self.words.jobs, chosen, trial=number, probed=probed)
 

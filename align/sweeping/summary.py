@@ -38,6 +38,7 @@ from align.sweeping.job import State, job_folder, seen_state
 from align.sweeping.objective import PROBE, Objective, read_figures
 from align.sweeping.outcomes import FIGURES, Outcome, outcome_of, shown_task
 from align.sweeping.plan import Job, Plan, read_plan
+from align.sweeping.words import key_of
 
 LABELS = {name: label for name, (label, _, _) in wording.RATES.items()} | {
     name: label for name, (label, _) in wording.MARKS.items()
@@ -148,7 +149,8 @@ def repeat_command(out: Path, plan: Plan, job: Job) -> str:
     assert job.recipe is not None
     train = command_for(find_program(job.recipe), [*plan.launch, *job.words, f"out={folder}"])
     tuned = "best" if plan.adapter == "best" else "adapter"
-    words = [*job.benchmark, f"adapter={folder / tuned}", f"out={folder / 'benchmark'}"]
+    asked = [word for word in job.benchmark if key_of(word) not in ("tracking.group", "tracking.name")]
+    words = [*asked, f"adapter={folder / tuned}", f"out={folder / 'benchmark'}"]
     if (job_folder(out, job) / "train" / "model").is_dir():
         words[-2:-1] = [f"model.name={folder / 'model'}", "model.revision=null", "adapter=null"]
     benchmark = command_for(find_program("benchmark"), words)
@@ -185,9 +187,9 @@ def notes(
         said.append("there is no best: no configuration is measured whose jobs all are above the floor")
     elif tried > 1 and objective.report is None and objective.task != PROBE:
         said.append(
-            f"the best of {tried} configurations is chosen and reported on the same questions, so its "
-            "figures are optimistic, the more so the more were tried. objective.task=probe, or objective.task=A with "
-            "objective.report=B, chooses on some questions and reports on others"
+            f"the best of {tried} configurations was chosen and is reported on the same questions, so its "
+            "figures are optimistic, the more so the more were tried. objective.task=probe, or objective.task=A "
+            "with objective.report=B, chooses on some questions and reports on others"
         )
     elif tried > 1:
         where = "the last probe of training" if objective.task == PROBE else objective.task

@@ -67,7 +67,12 @@ def run_one(config: DictConfig) -> None:
     """The job that a launcher wants run in this process. What becomes of it stands in its folder."""
     if config.job is None:
         raise ValueError("job: the sweep sets it; start one with `python recipes/sweep.py -m ...`")
-    run_job(config.out, config.job, say=lambda text: print(text, flush=True))
+    try:
+        run_job(config.out, config.job, say=lambda text: print(text, flush=True))
+    except SweepStopped:
+        if os.environ.get(OWNER) not in (None, guard.this_process()):
+            os._exit(143)  # a worker of the launcher, which would wait for jobs that nobody sends
+        raise
 
 
 class _Sweep:
@@ -79,22 +84,18 @@ class _Sweep:
 
     def grid(self) -> None:
         probed = self.objective.task == PROBE
-        jobs = [self.composer.job(self.words.jobs, chosen, probed=probed) for chosen in self.words.grid()]
-        self.launch([*self.bases(jobs), *jobs])
+        made = [self.composer.job(self.words.jobs, chosen, probed=probed) for chosen in self.words.grid()]
+        self.launch([*(base for _, base in made), *(job for job, _ in made)])
 
     def search(self, settings: dict[str, Any]) -> None:
         from align.sweeping.search import Search
 
         search = Search(self.out, self.words, settings, self.objective, self.composer)
-        self.launch(self.bases([search.first_job()]))  # the floor of every trial hangs on it
+        self.launch([search.base()])  # the floor of every trial hangs on it
         while trials := search.next_trials():
             self.launch([job for _, job in trials])
             for trial, job in trials:
                 search.tell(trial, job, self.plan)
-
-    def bases(self, jobs: Sequence[Job]) -> list[Job]:
-        found = {job.base: self.composer.base(job.words) for job in jobs}
-        return list(found.values())
 
     def launch(self, jobs: Sequence[Job]) -> None:
         """Have the launcher run what is not over yet."""
@@ -102,9 +103,9 @@ class _Sweep:
         # A job that two trials propose stays the first one's.
         self.plan = self.plan.with_jobs([known.get(j.id, j) if j.trial is not None else j for j in jobs])
         write_plan(self.out, self.plan)
+        jobs = list({job.id: job for job in jobs}.values())
         todo = [job.id for job in jobs if not read_state(job_folder(self.out, job)).over]
-        todo = list(dict.fromkeys(todo))
-        done = len({job.id for job in jobs}) - len(todo)
+        done = len(jobs) - len(todo)
         if done:
             print(f"{done} of {done + len(todo)} jobs are done already", flush=True)
         if todo:

@@ -33,9 +33,7 @@ class Axis:
     def values(self) -> list[str]:
         """The values of a grid. Raises `ValueError` for an interval, which has no list of them."""
         if not self.override.is_discrete_sweep():
-            raise ValueError(
-                f"{self.key}: an interval has no list of values: give values, or search=optuna to search in it"
-            )
+            raise ValueError(f"{self.key}: an interval has no list of values: give values, or search=optuna")
         return list(self.override.sweep_string_iterator())
 
 

@@ -20,11 +20,12 @@ STAND_INS = Path(__file__).parent / "stand_ins"
 class Sweeps:
     """Runs `recipes/sweep.py` in a folder of its own, with stand-ins for what its jobs run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recipe: str = "recipe.py", benchmark: str = "benchmark.py") -> None:
         self.folder, self.home = folder, folder / "home"
+        self.more: dict[str, str] = {}  # of the environment
         for place, source, names in (
-            ("recipes", "recipe.py", ("dpo", "sft", "simpo", "orpo")),
-            ("evaluate", "benchmark.py", ("benchmark",)),
+            ("recipes", recipe, ("dpo", "sft", "simpo", "orpo")),
+            ("evaluate", benchmark, ("benchmark",)),
         ):
             (self.home / place).mkdir(parents=True)
             for name in names:
@@ -45,6 +46,7 @@ class Sweeps:
             "PYTHONPATH": os.pathsep.join(paths),
             "COLUMNS": "200",
             "WANDB_MODE": "offline",
+            **self.more,
         }
 
     def words(self, *words: str) -> list[str]:
