@@ -58,6 +58,7 @@ SMALLER = {
         "task.easy_vqa.limit": 8,
         "task.mohobench.limit": 8,
         "task.corruption.limit": 2,
+        "task.corruption.severities": "[1,5]",
     },
     "recipes/merge.py": {
         "dtype": "float32"

@@ -6,6 +6,7 @@ training program runs without its launcher, which `tests/test_photo_sample.py` a
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -15,6 +16,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = ("align", "benchmarks", "configs", "data_prep", "docs", "evaluate", "recipes", "samples", "tests")
+
+WARM = (
+    "acp",  # of Inspect, which imports it and the next two when it runs
+    "markdown_it",
+    "openai.resources",
+    "openai.types.responses",
+    "matplotlib.pyplot",
+    "align.data.audit_report",
+    "align.data.endpoint_sampling",
+    "align.data.report",
+    "align.evaluation.benchmark",
+    "align.evaluation.provider",
+    "align.evaluation.summary_table",
+    "align.judging.making",
+    "align.reporting.comparison",
+    "align.training.job",
+    "align.training.reference",
+)
+"""Imported beforehand, once for all programs."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +102,10 @@ class Workshop:
 
 
 def _serve() -> None:
-
     from inspect_ai.model import get_model
 
-    import align.data.audit_report
-    import align.data.endpoint_sampling
-    import align.data.report
-    import align.evaluation.benchmark
-    import align.evaluation.provider
-    import align.evaluation.summary_table
-    import align.judging.making
-    import align.reporting.comparison
-    import align.training.job
-    import align.training.reference  # noqa: F401
-
+    for name in WARM:
+        importlib.import_module(name)
     get_model("mockllm/model")  # imports what is installed of Inspect's providers and tasks
 
     for line in sys.stdin:
