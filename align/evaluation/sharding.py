@@ -67,12 +67,11 @@ def joined(config: Mapping[str, Any], folder: Path) -> Iterator[None]:
     if not here().main:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of this process
     dist.init_process_group("gloo", timeout=PATIENCE)
-    try:
-        require_shared(folder, "out")
-        require_equal({"config": config} | software(), _REMEDY)
-        yield
-    finally:
-        dist.destroy_process_group()
+    require_shared(folder, "out")
+    require_equal({"config": config} | software(), _REMEDY)
+    yield
+    # Not after an error: the heartbeat may be waiting for the others, and this process's end tells them.
+    dist.destroy_process_group()
 
 
 @contextmanager

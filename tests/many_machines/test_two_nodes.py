@@ -55,7 +55,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine pairs and as many questions: no even number, so that shares differ."""
+    """Nine pairs and as many questions. The third step of training has one: one of the two nodes has none."""
     root = tmp_path_factory.mktemp("rows")
     pairs, questions = [], []
     for i in range(9):
