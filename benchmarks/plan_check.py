@@ -54,7 +54,7 @@ from align.training.trainer import PreferenceTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "plan_check.json"
-STEPS = 2
+STEPS, ACCUMULATION = 2, 2  # gradients are there when the second batch's activations are, as with trainer=gpu
 BUCKET = 5_000_000  # of ZeRO-2 here: its 500 million numbers would hide the rest
 LORA = {"r": 16, "lora_alpha": 32, "parts": ["language_model"]}
 FULL = {"full": True, "parts": ["language_model"]}
@@ -68,7 +68,7 @@ class Case:
     image_tokens: int
     lora: bool = True
     batch: int = 2
-    prompt: int = 32
+    prompt: int = 16
     completion: int = 60
     dtype: str = "float32"
     checkpointing: bool = False
@@ -78,27 +78,21 @@ class Case:
     counted: bool = False  # operations too, in one step more
 
 
-LLAVA, QWEN = Case("llava-50m", 144), Case("qwen2.5-vl-110m", 144)
+LLAVA, QWEN = Case("llava-50m", 64), Case("qwen2.5-vl-110m", 64)
 CASES = {
     "LLaVA, LoRA": replace(LLAVA, counted=True),
-    "LLaVA, LoRA, longer rows": replace(LLAVA, completion=250),
     "LLaVA, LoRA, checkpointing": replace(LLAVA, batch=4, checkpointing=True, counted=True),
     "LLaVA, LoRA, bfloat16": replace(LLAVA, dtype="bfloat16"),
     "LLaVA, LoRA, 4-bit": replace(LLAVA, quantized=True),
     "LLaVA, full": replace(LLAVA, lora=False, counted=True),
-    "LLaVA, full, checkpointing": replace(LLAVA, lora=False, batch=4, checkpointing=True),
     "Qwen2.5-VL, LoRA": replace(QWEN, counted=True),
     "Qwen2.5-VL, LoRA, checkpointing": replace(QWEN, batch=4, checkpointing=True),
-    "Qwen2.5-VL, LoRA, bfloat16": replace(QWEN, dtype="bfloat16"),
-    "Qwen2.5-VL, LoRA, 4-bit": replace(QWEN, quantized=True),
-    "Qwen2.5-VL, full": replace(QWEN, lora=False),
-    "Qwen2.5-VL, full, checkpointing": replace(QWEN, lora=False, batch=4, checkpointing=True),
-} | {
-    f"LLaVA, {'LoRA' if lora else 'full'}, two processes, {label}": replace(
-        LLAVA, lora=lora, processes=2, sharding=sharding
-    )
-    for lora in (True, False)
-    for sharding, label in (("none", "DDP"), ("zero2", "ZeRO-2"), ("zero3", "ZeRO-3"))
+    "Qwen2.5-VL, full, checkpointing": replace(QWEN, batch=4, lora=False, checkpointing=True),
+    "LLaVA, LoRA, two processes, DDP": replace(LLAVA, processes=2),
+    "LLaVA, LoRA, two processes, ZeRO-3": replace(LLAVA, processes=2, sharding="zero3"),
+    "LLaVA, full, two processes, DDP": replace(LLAVA, lora=False, processes=2),
+    "LLaVA, full, two processes, ZeRO-2": replace(LLAVA, lora=False, processes=2, sharding="zero2"),
+    "LLaVA, full, two processes, ZeRO-3": replace(LLAVA, lora=False, processes=2, sharding="zero3"),
 }
 """What is measured, by the name that the page gives it."""
 
@@ -154,6 +148,7 @@ def build(case: Case, folder: Path, *, attention: str, steps: int) -> Preference
         {
             "per_device_train_batch_size": case.batch,
             "max_steps": steps,
+            "gradient_accumulation_steps": ACCUMULATION if steps == STEPS else 1,
             "learning_rate": 1e-5,
             "bf16": case.dtype == "bfloat16",
             "gradient_checkpointing": case.checkpointing,
@@ -175,7 +170,7 @@ def build(case: Case, folder: Path, *, attention: str, steps: int) -> Preference
     pairs = make_pairs(
         shape,
         config,
-        case.batch * case.processes * STEPS,
+        case.batch * case.processes * STEPS * ACCUMULATION,
         image_tokens=case.image_tokens,
         prompt_tokens=case.prompt,
         completion_tokens=case.completion,

@@ -66,7 +66,7 @@ def plan_training(config: Mapping[str, Any], layouts: Sequence[Layout] = LAYOUTS
     known = find_known(model["name"], None if named is None else named["model"])
     meta = _meta(known, model, config.get("lora"))
     if config["lengths"] == "data":
-        if config["data"] is None:
+        if config.get("data") is None:
             raise ValueError("lengths=data: give the rows, with data=files data.pairs=FILE data.root=FOLDER")
         folder = description_folder(model["name"], model["revision"])
         rows = measured_rows(model, config["data"], "sft" if supervised else "pairs", meta, folder)

@@ -16,11 +16,12 @@ Memory, at the end of the forward pass or soon after, with B of the longest rows
   float32, where layers share them; 5 under LoRA in half precision, where PEFT casts one for each; 4 in full
   training, where norms keep their outputs too); query, repeated keys and values, and output (4 q); both MLP
   branches, the activation and the product (4 f). The method is that of Korthikanti et al., arXiv 2205.05198;
-  the factors are those of this architecture. With gradient checkpointing, B T L h s and one layer in full.
-- *workspace*: one layer's activations again, for the gradients that flow while they are freed, and the mask
-  of attention, B T T s.
+  the factors are those of this architecture. With gradient checkpointing, B T L h s.
+- *workspace*: one layer's activations again, for the gradients that flow while they are freed, and with
+  gradient checkpointing the layer that is computed again; and the mask of attention, B T T s.
 - *logits*: 16 bytes for each of the B C V logits, their float32 log-softmax, and the gradients of both; of no
-  more logits than `align.training.completions` computes at once.
+  more logits than `align.training.completions` computes at once. They are gone when the layers' gradients
+  flow: of workspace and logits the larger counts.
 - *vision*: what the tower holds. A frozen one keeps nothing but the widest of its layers; a trained one keeps
   the inputs and outputs of all its linear layers.
 
@@ -148,7 +149,8 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        return sum(asdict(self).values())
+        """The peak: the sum, of workspace and logits the larger only."""
+        return sum(asdict(self).values()) - min(self.workspace, self.logits)
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,8 @@ def estimate_memory(shape: ModelShape, plan: StepPlan, rows: Sequence[RowTokens]
         weights=weights,
         gradients=gradients,
         optimizer=optimizer,
-        activations=kept * shape.layers + (layer if plan.gradient_checkpointing else 0),
-        workspace=layer + plan.batch * longest.total**2 * s,
+        activations=kept * shape.layers,
+        workspace=layer * (2 if plan.gradient_checkpointing else 1) + plan.batch * longest.total**2 * s,
         logits=16 * min(most_completion * shape.vocabulary, LOGITS_AT_ONCE),
         vision=patches * s * (shape.tower_kept_width if tower_trains else shape.tower_widest),
         communication=communication,

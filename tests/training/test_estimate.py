@@ -86,14 +86,18 @@ def test_memory_by_hand() -> None:
     assert memory.workspace == layer + 2 * 10 * 10 * 4
     assert memory.logits == 16 * 10 * 50
     assert memory.vision == 2 * 9 * 4 * 40
-    assert memory.total == sum(
-        (5000, 400, 800, memory.activations, memory.workspace, memory.logits, memory.vision)
+    assert memory.logits > memory.workspace
+    assert memory.total == sum((5000, 400, 800, memory.activations, memory.logits, memory.vision))
+    wide = estimate_memory(replace(SHAPE, vocabulary=5), PLAN, ROWS)
+    assert wide.total == sum((5000, 400, 800, wide.activations, wide.workspace, wide.vision))
+
+
+def test_checkpointing_keeps_the_inputs_of_all_layers_and_one_layer_at_a_time() -> None:
+    memory, without = (
+        estimate_memory(SHAPE, replace(PLAN, gradient_checkpointing=on), ROWS) for on in (True, False)
     )
-
-
-def test_checkpointing_keeps_one_layer_and_the_inputs_of_all() -> None:
-    memory = estimate_memory(SHAPE, replace(PLAN, gradient_checkpointing=True), ROWS)
-    assert memory.activations == 3 * 20 * 10 * 4 + estimate_memory(SHAPE, PLAN, ROWS).activations // 3
+    assert memory.activations == 3 * 20 * 10 * 4
+    assert memory.workspace == without.workspace + without.activations // 3
 
 
 def test_half_precision_under_lora_and_full_training() -> None:
