@@ -141,12 +141,14 @@ class Tracking:
 
     def figures(self, values: Mapping[str, float], step: int) -> None:
         """Figures of a training step, under names such as `train/loss`."""
-        self._each("figures", lambda tracker: tracker.figures(values, step))
+        if values:
+            self._each("figures", lambda tracker: tracker.figures(values, step))
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Figures of the whole run. What is no number is left out."""
         numbers = {name: value for name, value in values.items() if _is_number(value)}
-        self._each("summary", lambda tracker: tracker.summary(numbers))
+        if numbers:
+            self._each("summary", lambda tracker: tracker.summary(numbers))
 
     def table(self, name: str, table: Table, step: int | None = None) -> None:
         """A table, with its pictures."""

@@ -24,6 +24,7 @@ def test_figures_tables_and_configuration(tmp_path, capsys):
         tracking.table("probe/samples", table, 20)
         tracking.made(of_path(pairs, DATASET))
         tracking.summary({"miniworld/refusal_rate": 0.9})
+        tracking.summary({})  # no row
     said = capsys.readouterr()
     assert "failed" not in said.err
     assert f"trackio: {tmp_path / 'trackio'}" in said.out
@@ -34,6 +35,7 @@ def test_figures_tables_and_configuration(tmp_path, capsys):
     [probe] = [row["probe_samples"]["_value"] for row in rows if "probe_samples" in row]
     assert probe[0]["image"]["_type"] == "trackio.image"
     assert list((tmp_path / "trackio" / "media").rglob("*.png")) != []
+    assert len(rows) == 5
     last = rows[-1]
     assert last["lineage"]["_value"][0]["artifact"] == of_path(pairs, DATASET).name
     assert "<hidden>" in str(last["configuration"])
