@@ -23,6 +23,8 @@ from align.run import files_digest, package_versions
 LAG = 30.0
 """Seconds until a network disk shows a file that another node has made: NFS keeps that a file is missing."""
 
+SAME_EVERYWHERE = "Give all nodes the same command, checkout, packages, data and weights"
+
 
 class LaunchError(ValueError):
     """The processes of a launch cannot work together; the message says what to change."""

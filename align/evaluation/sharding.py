@@ -36,7 +36,7 @@ from align.evaluation.kinds import BenchmarkTask
 from align.evaluation.progress import progress_bar, show_done
 from align.evaluation.response_cache import ResponseCache, ResponseCacheError, find_response
 from align.evaluation.subject import Subject
-from align.launch import LaunchError, gather, here, require_equal, require_shared, software
+from align.launch import SAME_EVERYWHERE, LaunchError, gather, here, require_equal, require_shared, software
 
 SHARES = "shares"
 KNOWN = "known.sqlite"
@@ -46,7 +46,6 @@ SILENCE = timedelta(minutes=5)
 """A process that is not heard of for so long is gone. One that ends is known at once."""
 PATIENCE = timedelta(minutes=60)
 """For what is done before the questions: digests of large weights on a slow disk take their time."""
-_REMEDY = "Give all nodes the same command, checkout, packages, data and weights"
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def joined(config: Mapping[str, Any], folder: Path) -> Iterator[None]:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of this process
     dist.init_process_group("gloo", timeout=PATIENCE)
     require_shared(folder, "out")
-    require_equal({"config": config} | software(), _REMEDY)
+    require_equal({"config": config} | software(), SAME_EVERYWHERE)
     yield
     # Not after an error: the heartbeat may be waiting for the others, and this process's end tells them.
     dist.destroy_process_group()

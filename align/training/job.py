@@ -25,7 +25,7 @@ from align.data.audit import read_held_out
 from align.data.audit_report import print_summary
 from align.data.images import image_digests
 from align.judging.matching import matches
-from align.launch import require_equal, require_shared, software
+from align.launch import SAME_EVERYWHERE, require_equal, require_shared, software
 from align.models.adapters import count_parameters, format_parameters
 from align.models.families import family_of
 from align.models.loading import LoadedModel, load_model
@@ -54,7 +54,6 @@ from align.training.tracked import TrackedTraining, inputs_of_training, trained
 from align.training.trainer import CompletionTrainer, PreferenceTrainer, SupervisedTrainer
 
 Logps = Callable[[Sequence[Example]], tuple[torch.Tensor, torch.Tensor]]
-SAME_EVERYWHERE = "Give all nodes the same command, checkout, packages, data and weights"
 SEQUENCES = {"auto": None, "shared": True, "separate": False}
 
 

@@ -71,6 +71,7 @@ class Machines:
             | {
                 "PATH": f"{self.bin}:{os.environ['PATH']}",
                 "HOME": str(home),
+                "COLUMNS": "200",
                 "HF_HUB_OFFLINE": "1",
                 "OMP_NUM_THREADS": "1",
                 "DS_ACCELERATOR": "cpu",

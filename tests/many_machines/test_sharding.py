@@ -7,6 +7,8 @@ import pytest
 import torch
 from inspect_ai.model import ModelOutput
 
+from align.cli.launching import command_for
+from align.cli.programs import ProgramError, find_program
 from align.evaluation.response_cache import ResponseCache, ResponseCacheError
 from align.evaluation.sharding import ShareCache, _snapshot, absorb, device_of_process, joined, share_of
 from align.launch import LaunchError
@@ -103,3 +105,15 @@ def test_a_share_of_another_form_is_not_thrown_away(tmp_path: Path) -> None:
     with pytest.raises(ResponseCacheError, match=r"1\.sqlite"):
         absorb(shares, tmp_path / "responses.sqlite")
     assert (shares / "1.sqlite").exists()
+
+
+def test_a_benchmark_is_launched_where_the_launchers_options_ask_for_it() -> None:
+    benchmark = find_program("benchmark")
+    words = ["--accelerate", "ddp_cpu", "--num_processes=3", "out=runs/x"]
+    launched = command_for(benchmark, words)
+    assert launched[2:5] == ["accelerate.commands.accelerate_cli", "launch", "--quiet"]
+    assert launched[-4:] == ["--num_processes", "3", str(benchmark.file), "out=runs/x"]
+    assert command_for(benchmark, ["out=runs/x"])[1:] == [str(benchmark.file), "out=runs/x"]
+    assert command_for(benchmark, [*words, "--help"])[1:] == [str(benchmark.file), "out=runs/x", "--help"]
+    with pytest.raises(ProgramError, match="runs in one process"):
+        command_for(find_program("compare"), words)
