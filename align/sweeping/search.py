@@ -58,8 +58,7 @@ class Search:
 
     def base(self) -> Job:
         """The base of the trials, and whatever is wrong with a job of the space."""
-        chosen = [f"{key}={_text(_some_value(d))}" for key, d in self.space.items()]
-        return self._job(chosen, None)[1]
+        return self._job(some_words(self.words), None)[1]
 
     def next_trials(self) -> list[tuple[int, Job]]:
         """Those that an earlier sweep began, then new ones; none when there are as many as were asked for."""
@@ -166,6 +165,11 @@ def distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
         low, high = sorted((int(values[0]), int(values[-1])))
         return optuna.distributions.IntDistribution(low, high, step=abs(sweep.step))
     return optuna.distributions.CategoricalDistribution(values)
+
+
+def some_words(words: Words) -> tuple[str, ...]:
+    """The words of one point of the space."""
+    return tuple(f"{axis.key}={_text(_some_value(distribution(axis)))}" for axis in words.axes)
 
 
 def _some_value(given: Any) -> Any:

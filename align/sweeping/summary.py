@@ -188,8 +188,8 @@ def notes(
     elif tried > 1 and objective.report is None and objective.task != PROBE:
         said.append(
             f"the best of {tried} configurations was chosen and is reported on the same questions, so its "
-            "figures are optimistic, the more so the more were tried. objective.task=probe, or objective.task=A "
-            "with objective.report=B, chooses on some questions and reports on others"
+            "figures are optimistic, the more so the more were tried. objective.task=probe, or "
+            "objective.task=A with objective.report=B, chooses on some questions and reports on others"
         )
     elif tried > 1:
         where = "the last probe of training" if objective.task == PROBE else objective.task

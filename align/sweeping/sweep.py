@@ -63,6 +63,28 @@ def sweep(main: Main, arguments: Sequence[str]) -> int:
         return _finish(out)
 
 
+def planned(arguments: Sequence[str]) -> list[Job]:
+    """The jobs of a command line, bases first, without starting any; of a search, one of its space.
+
+    Raises `ValueError` for what is wrong with the command, as `sweep` does.
+    """
+    own = set(_configuration(()))
+    words = take_apart(arguments, own)
+    config = _configuration(words.own)
+    words = take_apart(arguments, own, space=config["search"].get("space"))
+    Objective.of(config["objective"])
+    composer = Composer(name=config["name"] or "sweep", recipe=config["recipe"], benchmark=words.benchmark)
+    _plan(config, words, composer, Path("sweep"), arguments)
+    if config["search"]["kind"] == "grid":
+        chosen: Sequence[tuple[str, ...]] = words.grid()
+    else:
+        from align.sweeping.search import some_words
+
+        chosen = [some_words(words)]
+    made = [composer.job(words.jobs, each) for each in chosen]
+    return [*{base.id: base for _, base in made}.values(), *(job for job, _ in made)]
+
+
 def run_one(config: DictConfig) -> None:
     """The job that a launcher wants run in this process. What becomes of it stands in its folder."""
     if config.job is None:

@@ -28,14 +28,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def warm(tmp_path: Path) -> Iterator[Sweeps]:
+def warm(world: Path, tmp_path: Path) -> Iterator[Sweeps]:
     """Sweeps whose jobs run the real programs, in forks of one process that has imported them."""
     sweeps = Sweeps(tmp_path, "client.py", "client.py")
     socket = tmp_path / "warm"
     sweeps.more = {"WARM_SOCKET": str(socket), "WARM_PROGRAMS": str(ROOT), "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(
-        [sys.executable, str(STAND_INS / "warm.py"), str(socket)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
+        [
+            *(sys.executable, str(STAND_INS / "warm.py"), str(socket)),
+            *(f"task.miniworld.root={world}", "task.miniworld.limit=2", f"out={tmp_path / 'first'}"),
+        ],
+        env=os.environ | sweeps.more | {"DS_ACCELERATOR": "cpu"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -107,22 +107,10 @@ def test_workers_that_a_dead_launcher_left_are_ended(sweeps: Any, wait_for: Call
     assert not psutil.pid_exists(int(file.read_text()))
 
 
-def test_what_is_wrong_with_a_command_is_said_before_anything_starts(sweeps: Any) -> None:
-    for words, message in (
-        (("-m", "lora.rank=8,16"), "dpo does not take lora.rank=8"),
-        (("method=dpoo",), "method=dpoo: there are apo_zero"),
-        (("resume=true",), "resume: the sweep resumes by itself"),
-        (("-m", "benchmark.batch_size=8,16"), "all are benchmarked alike"),
-        (("benchmark.batchsize=8",), "benchmark does not take batchsize=8"),
-        (("-m", "adapter=last,best"), "a setting of the whole sweep"),
-        (("objective.maximize=max(refusal_rate)",), "give sums and products"),
-        (("--config-name=x",), "takes -m and settings only"),
-        (("-m", "trainer.learning_rate=interval(0,1)"), "search=optuna"),
-        (("accelerate.config=zero9",), "none of cpu, ddp"),
-    ):
-        said = sweeps.run(*words, expect=1)
-        assert message in said, said
-        assert "Traceback" not in said
+def test_a_command_that_is_wrong_ends_with_a_message_and_starts_nothing(sweeps: Any) -> None:
+    said = sweeps.run("-m", "lora.rank=8,16", expect=1)
+    assert "dpo does not take lora.rank=8" in said
+    assert "Traceback" not in said
     assert not (sweeps.out / "sweep.json").exists()
 
 

@@ -4,15 +4,16 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
-program = os.path.join(os.environ["WARM_PROGRAMS"], *sys.argv[0].split(os.sep)[-2:])
+program = Path(os.environ["WARM_PROGRAMS"]).joinpath(*Path(sys.argv[0]).parts[-2:])
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(os.environ["WARM_SOCKET"])
     asked = {
-        "program": program,
+        "program": str(program),
         "words": sys.argv[1:],
-        "log": os.readlink(f"/proc/{os.getpid()}/fd/1"),
-        "cwd": os.getcwd(),
+        "log": str(Path("/proc/self/fd/1").readlink()),
+        "cwd": str(Path.cwd()),
         "environment": {name: os.environ[name] for name in os.environ if name.startswith(("WANDB", "HF_"))},
     }
     connection.sendall(json.dumps(asked).encode() + b"\n")

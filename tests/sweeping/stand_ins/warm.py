@@ -1,11 +1,12 @@
 """A server that runs programs of the project in forks of a process that has imported what they need.
 
-    python warm.py SOCKET        says `ready`; ends with its standard input
+    python warm.py SOCKET WORD ...        says `ready`; ends with its standard input
 
 The programs are the real ones: only that each of them imports torch, transformers and Inspect anew, which is
-most of what a few steps on a few rows take, is left out.
+most of what a few steps on a few rows take, is left out. The words are of a benchmark that imports the rest.
 """
 
+import contextlib
 import json
 import os
 import runpy
@@ -13,6 +14,7 @@ import socketserver
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any
 
 
@@ -32,7 +34,7 @@ class Handler(socketserver.StreamRequestHandler):
         os.chdir(asked["cwd"])
         os.environ.update(asked["environment"])
         sys.argv = [asked["program"], *asked["words"]]
-        sys.path[0] = os.path.dirname(asked["program"])
+        sys.path[0] = str(Path(asked["program"]).parent)
         try:
             runpy.run_path(asked["program"], run_name="__main__")
         except SystemExit as ended:
@@ -48,13 +50,14 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def main() -> None:
-    import align.evaluation.benchmark
-    import align.evaluation.kinds
-    import align.evaluation.provider
-    import align.evaluation.subject
     import align.training.job  # noqa: F401
 
-    with Server(sys.argv[1], Handler) as server:
+    socket, *words = sys.argv[1:]
+    program = str(Path(os.environ["WARM_PROGRAMS"]) / "evaluate" / "benchmark.py")
+    sys.argv = [program, *words]
+    with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(SystemExit):
+        runpy.run_path(program, run_name="__main__")
+    with Server(socket, Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print("ready", flush=True)
         sys.stdin.read()
