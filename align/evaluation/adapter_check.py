@@ -18,7 +18,7 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 
-from align.models.families import FAMILIES, Part, family_of
+from align.models.families import Part, family_of, known_family
 from align.models.generation import Request, prepare, to_device
 from align.models.loading import LoadedModel
 
@@ -70,7 +70,7 @@ def warn_of_idle_parts(loaded: LoadedModel, parts: Mapping[str, Sequence[str]] |
 
     Says nothing of a family whose parts are not known.
     """
-    if parts is None and str(loaded.model.config.model_type) not in FAMILIES:
+    if parts is None and known_family(str(loaded.model.config.model_type)) is None:
         return
     idle = [part for part, effect in adapter_effects(loaded, parts).items() if not effect > _SMALLEST_CHANGE]
     if idle:

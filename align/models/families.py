@@ -87,6 +87,13 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def known_family(model_type: str) -> Family | None:
+    """The family from the table, to which modules of a user's own may add (align/extensions.py), or None."""
+    if model_type not in FAMILIES:
+        load_extensions()
+    return FAMILIES.get(model_type)
+
+
 def family_named(
     model_type: str, paths: Mapping[str, Sequence[str]] | None = None, *, how: str = ""
 ) -> Family:
@@ -105,11 +112,10 @@ def family_named(
         if missing := sorted(known - {"head"} - set(paths)):
             raise ValueError(f"model.parts: {', '.join(missing)} not named. {how}")
         return Family(model_type, **{part: tuple(names) for part, names in paths.items()})
-    if model_type not in FAMILIES:
-        load_extensions()
-    if model_type not in FAMILIES:
+    family = known_family(model_type)
+    if family is None:
         raise ValueError(f"model family {model_type!r} is not in the table ({', '.join(FAMILIES)}). {how}")
-    return FAMILIES[model_type]
+    return family
 
 
 def family_of(model: PreTrainedModel | PeftModel, paths: Mapping[str, Sequence[str]] | None = None) -> Family:
