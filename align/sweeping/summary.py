@@ -43,6 +43,8 @@ from align.sweeping.words import key_of
 LABELS = {name: label for name, (label, _, _) in wording.RATES.items()} | {
     name: label for name, (label, _) in wording.MARKS.items()
 }
+_ON_TERMINAL = ("refusal_rate", "over_refusal_rate", "answer_accuracy")
+_WIDEST = 24
 SIGNS = {"feasible": "", "infeasible": "below the floor", "failed": "failed", "pruned": "pruned"}
 
 
@@ -358,23 +360,30 @@ def _plain(text: str) -> str:
 
 def show(summary: Summary, console: Console) -> None:
     """The summary on the terminal."""
-    table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0))
-    heads = ["", *summary.axes, "objective", *(LABELS[name] for name in summary.figures), ""]
-    for head in heads:
-        table.add_column(Text(head), justify="left" if head in summary.axes else "right", overflow="fold")
+    # As many figures as a terminal has room for; the page and the files have all.
+    figures = [name for name in summary.figures if name in _ON_TERMINAL]
+    lines: list[tuple[list[str], str]] = []
     for base in summary.bases:
         results = base.figures.get(summary.task or "", {})
-        cells = ["base", *("" for _ in summary.axes), ""]
-        cells += [figure_text(name, results.get(name)) for name in summary.figures]
         state = "" if base.state.status == "finished" else base.state.status
-        table.add_row(*(Text(cell, style="dim") for cell in [*cells, state]))
+        cells = ["base", *("" for _ in summary.axes), ""]
+        lines.append(([*cells, *(figure_text(f, results.get(f)) for f in figures), state], "dim"))
     for rank, outcome in enumerate(summary.outcomes, start=1):
         cells = [str(rank), *(setting(outcome, axis) for axis in summary.axes), value_text(outcome.objective)]
-        cells += [figure_text(name, outcome.shown(summary.task).get(name)) for name in summary.figures]
-        sign = SIGNS.get(outcome.verdict, outcome.state.status)
+        cells += [figure_text(name, outcome.shown(summary.task).get(name)) for name in figures]
         style = "bold" if summary.best is not None and outcome in summary.best.outcomes else ""
-        style = style if outcome.measured else "dim"
-        table.add_row(*(Text(cell, style=style) for cell in [*cells, sign]))
+        sign = SIGNS.get(outcome.verdict, outcome.state.status)
+        lines.append(([*cells, sign], style if outcome.measured else "dim"))
+    table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0))
+    heads = ["", *summary.axes, "objective", *(LABELS[name].lower() for name in figures), ""]
+    for i, head in enumerate(heads):
+        widest = min(_WIDEST, max((len(cells[i]) for cells, _ in lines), default=0))
+        left = head in summary.axes or i == len(heads) - 1
+        table.add_column(
+            Text(head), justify="left" if left else "right", overflow="fold", min_width=max(widest, 4)
+        )
+    for cells, style in lines:
+        table.add_row(*(Text(cell, style=style) for cell in cells))
     console.print(table)
     for outcome in summary.outcomes:
         if outcome.verdict in ("failed", "pruned"):

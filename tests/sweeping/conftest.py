@@ -60,7 +60,7 @@ class Sweeps:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
