@@ -16,6 +16,7 @@ from pages import ROOT
 
 from align.cli.launching import command_for, split_options
 from align.cli.programs import Program, find_program
+from align.sweeping.sweep import planned
 
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
 _PYTHON = re.compile(r"(?:\S*/)?python[0-9.]*$")
@@ -123,6 +124,10 @@ def composed(call: Call, beside: Path) -> list[DictConfig]:
     if name is None:
         raise ValueError(f"{call.name} is no Hydra program")
     overrides = call.overrides
+    if call.name == "recipes/sweep.py":  # most of its words are for the programs of its jobs
+        GlobalHydra.instance().clear()
+        planned(overrides)
+        return []
     extra = _flag(call.arguments, "--config-dir", "-cd")
     if extra:
         overrides = [*overrides, f"hydra.searchpath=[file://{beside / extra}]"]
