@@ -45,11 +45,20 @@ class KnownModel:
 
 @dataclass(frozen=True)
 class MetaModel:
-    """A model that is ready for training and has no storage."""
+    """A model that is ready for training and has no storage. `linear`: weights of the language model's linear
+    layers, adapter left out."""
 
     network: Any
     family: Family
     shape: ModelShape
+    linear: int
+
+    def quantized(self) -> MetaModel:
+        """The same with `model.quantization=4bit`. Raises `ValueError` for full training."""
+        if not self.shape.adapter:
+            raise ValueError("model.quantization with lora=full: quantised weights have no gradients")
+        saved = int(self.linear * (2 - NF4_BYTES))
+        return replace(self, shape=replace(self.shape, weight_bytes=self.shape.weight_bytes - saved))
 
 
 @cache
@@ -71,16 +80,11 @@ def find_known(name: str, reported: str | None = None) -> KnownModel | None:
 
 
 def meta_model(
-    config: PreTrainedConfig,
-    lora: Mapping[str, Any] | None,
-    *,
-    quantization: str | None = None,
-    parts: Mapping[str, Any] | None = None,
+    config: PreTrainedConfig, lora: Mapping[str, Any] | None, *, parts: Mapping[str, Any] | None = None
 ) -> MetaModel:
     """The model of a configuration in bfloat16 as it would be trained, with float32 for what is trained.
 
-    `lora` as for `prepare_for_training`; with quantization="4bit" the shape counts the language model's
-    linear weights as NF4. Raises `ValueError` for what cannot be trained.
+    `lora` as for `prepare_for_training`. Raises `ValueError` for what cannot be trained.
     """
     with torch.device("meta"):
         bare: Any = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
@@ -93,12 +97,7 @@ def meta_model(
         nothing: Any = None  # a processor is not asked for
         loaded = LoadedModel(bare, processor=nothing, name="", digest="")
         network = prepare_for_training(loaded, family, lora, args=_MIXED)
-    shape = model_shape(network, family)
-    if quantization is not None:
-        if not shape.adapter:
-            raise ValueError("model.quantization with lora=full: quantised weights have no gradients")
-        shape = replace(shape, weight_bytes=shape.weight_bytes - int(linear * (2 - NF4_BYTES)))
-    return MetaModel(network, family, shape)
+    return MetaModel(network, family, model_shape(network, family), linear)
 
 
 # What `prepare_for_training` reads of a trainer's arguments: bf16 on a GPU, nothing that keeps copies

@@ -9,7 +9,7 @@ from typing import Any
 
 from align import miniworld
 from align.models.hub import fetch
-from align.models.loading import TINY
+from align.models.loading import TINY, model_folder
 from align.models.pixels import set_pixel_budget
 from align.models.stored import read_config, read_processor
 from align.planning.models import MetaModel
@@ -46,7 +46,12 @@ def typical_rows(
 
 
 def description_folder(name: str, revision: str | None = None) -> Path:
-    """A model's folder with its configuration and processor; of a hub model nothing else is downloaded."""
+    """A model's folder with its configuration and processor; of a hub model nothing else is downloaded.
+
+    Raises `ValueError` where no model was named, and `HubError`.
+    """
+    if name == "???":
+        return model_folder(name)  # which says what to give
     if name == TINY:
         return Path(miniworld.TINY_VLM)
     if Path(name).is_dir():

@@ -9,7 +9,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from align.models.loading import model_folder
 from align.models.stored import read_config
 from align.planning.gpus import Gpu, find_gpu
 from align.planning.models import KnownModel, MetaModel, find_known, meta_model
@@ -113,20 +112,20 @@ def find_reported(named: Mapping[str, str | None] | None) -> Reported | None:
 
 def _meta(known: KnownModel | None, model: Mapping[str, Any], lora: Mapping[str, Any] | None) -> MetaModel:
     if known is not None:
-        return _known_meta(known.id, OmegaConf.to_yaml(lora), model["quantization"])
-    if model["name"] == "???":
-        model_folder(model["name"])  # says what to give
-    folder = description_folder(model["name"], model["revision"])
-    config = read_config(folder, model["name"], trust_remote_code=model["trust_remote_code"])
-    return meta_model(config, lora, quantization=model["quantization"], parts=model["parts"])
+        meta = _known_meta(known.id, OmegaConf.to_yaml(lora))
+    else:
+        folder = description_folder(model["name"], model["revision"])
+        config = read_config(folder, model["name"], trust_remote_code=model["trust_remote_code"])
+        meta = meta_model(config, lora, parts=model["parts"])
+    return meta if model["quantization"] is None else meta.quantized()
 
 
 @lru_cache(maxsize=16)  # the pages plan a model many times
-def _known_meta(id: str, lora: str, quantization: str | None) -> MetaModel:
+def _known_meta(id: str, lora: str) -> MetaModel:
     known = find_known(id)
     assert known is not None
     settings: Any = OmegaConf.to_container(OmegaConf.create(lora))
-    return meta_model(known.configuration(), settings or None, quantization=quantization)
+    return meta_model(known.configuration(), settings or None)
 
 
 def _image_tokens(typical: Mapping[str, Any], known: KnownModel | None) -> tuple[int, int]:

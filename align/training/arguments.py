@@ -11,6 +11,9 @@ import torch
 from accelerate.utils import parse_flag_from_env
 from transformers import TrainingArguments
 
+from align.models.preparing import is_sharded
+from align.training.estimate import Sharding
+
 _ELSEWHERE = {
     "output_dir": "out",
     "seed": "seed",
@@ -83,6 +86,15 @@ def training_arguments(
             "would train by itself and write over the others. Check trainer.use_cpu and the accelerate config"
         )
     return arguments
+
+
+def sharding_of(args: TrainingArguments) -> Sharding:
+    """What the processes of this launch share, as the estimate of memory names it. ZeRO-1 counts as none."""
+    plugin = args.deepspeed_plugin
+    if plugin is None:
+        return "fsdp" if is_sharded(args) else "none"
+    stages: dict[int, Sharding] = {2: "zero2", 3: "zero3"}
+    return stages.get(plugin.zero_stage, "none")
 
 
 def use_cpu_threads(threads: int | None) -> int:

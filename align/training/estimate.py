@@ -45,7 +45,8 @@ Not in it: Python and its libraries (about 0.6 GiB on a CPU), the CUDA context, 
 
 Time: forward FLOPs of a token are 2 N (N the weights of the linear layers that it passes) and 4 T q L for
 attention, whose mask is dense. A step does forward and backward for activations (2 forwards; 3 of attention),
-the gradients of weights when all are trained (+1), the recomputation under gradient checkpointing (+1). A
+the gradients of weights when all are trained (+1), the recomputation under gradient checkpointing (+1). The
+head is computed again (+1) where a batch has more logits than are computed at once. A
 frozen tower runs once. Reference log-probs cost one forward of the data set more, in the first epoch. FLOPs
 over the rate of a matrix product of this shape on this device is the time if nothing else took any;
 `efficiency` is the share of that rate that training steps reach. What processes send each other takes no time
@@ -275,7 +276,7 @@ def estimate_time(
     flops = (
         linear * (1 + backward + again)
         + attention * (3 + again)  # neither factor of its products is a constant
-        + head * (1 + backward)
+        + head * (1 + backward + (1 if _head_again(shape, plan, rows) else 0))
         + tower * (1 + (backward if tower_trains else 0))
     )
     rate = flop_rate * efficiency * plan.processes
@@ -359,6 +360,12 @@ def _gathered_bytes(model: nn.Module) -> int:
 
     visit(model)
     return size(model) - sum(layers) + sum(sorted(layers)[-2:])
+
+
+def _head_again(shape: ModelShape, plan: StepPlan, rows: Sequence[RowTokens]) -> bool:
+    """Whether a usual batch has more logits than `completions.token_logps` keeps for the backward pass."""
+    completion = sum(row.completion for row in rows) / len(rows)
+    return plan.batch * completion > LOGITS_AT_ONCE // shape.vocabulary
 
 
 def _optimizer_bytes(shape: ModelShape, optimizer: str) -> int:

@@ -33,7 +33,7 @@ from align.models.preparing import is_sharded, prepare_for_training, refuse_unsu
 from align.records import DataError, Pair, SFTRow, write_json
 from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.tracking.tracking import Tracking
-from align.training.arguments import training_arguments, use_cpu_threads
+from align.training.arguments import sharding_of, training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
 from align.training.audit import Audit, Planned, audit_rows
 from align.training.checks import refuse_combination, refuse_missing, refuse_without_gpu
@@ -131,6 +131,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
         network,
         processes=args.world_size,
         needs_reference=terms is not None and terms.needs_reference,
+        sharding=sharding_of(args),
     )
     refuse_combination(family, rows, network, terms, evaluation, sharded=is_sharded(args), method=cfg.method)
     planned = Planned(network, family, plan)

@@ -74,19 +74,3 @@ def test_a_row_is_trained_and_measured(rows: Path, tmp_path: Path) -> None:
     )
     record = json.loads((tmp_path / "dpo" / "benchmark" / "run.json").read_text())
     assert record["config"]["decoding"]["temperature"] == 1.0
-
-
-def test_a_row_whose_model_is_left_to_the_user_says_which_fit(rows: Path, tmp_path: Path) -> None:
-    said = run(
-        "recipes/sft.py",
-        "experiment=table3/internvl2_5_8b_sft",
-        "trainer=tiny_sft",
-        f"data.root={rows}",
-        f"data.sft={rows}/sft.jsonl",
-        "data.questions=null",
-        "tracking=none",
-        f"out={tmp_path}/run",
-        expect=1,
-    )
-    assert "model=internvl2_5_8b leaves it to you: configs/model/internvl2_5_8b.yaml says what fits" in said
-    assert "Traceback" not in said

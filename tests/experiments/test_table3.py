@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 
 from align.models.loading import load_model
 from align.planning.pages import table3_rows
@@ -89,6 +90,11 @@ def test_without_an_experiment_nothing_changes() -> None:
     assert "reported" not in config
 
 
-def test_a_model_without_a_name_says_what_to_give() -> None:
-    with pytest.raises(ValueError, match=r"model\.name is not given: say which with model\.name=OWNER/NAME"):
+def test_a_model_without_a_name_says_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = compose("dpo", overrides=["experiment=table3/internvl2_5_8b_dpo"], return_hydra_config=True)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    with pytest.raises(ValueError, match=r"model\.name is not given .*configs/model/internvl2_5_8b\.yaml"):
+        load_model("???")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"say which with model\.name=OWNER/NAME"):
         load_model(composed("internvl2_5_8b_dpo")["model"]["name"])

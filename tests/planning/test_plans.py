@@ -19,6 +19,7 @@ from align.planning.rows import typical_rows
 from align.planning.training import find_reported, plan_training
 from align.run import to_plain
 from align.training.estimate import (
+    NF4_BYTES,
     ZERO2_BUCKET,
     ModelShape,
     RowTokens,
@@ -181,6 +182,23 @@ def test_a_model_of_unknown_tokens_says_what_to_give() -> None:
         plan_training(to_plain(compose("plan", overrides=["model=tiny_vlm"])))
     with pytest.raises(ValueError, match="lengths=data: give the rows"):
         plan_training(to_plain(compose("plan", overrides=["lengths=data"])))
+
+
+@pytest.mark.usefixtures("hydra_config")
+def test_a_row_of_table_3_is_planned_beside_its_figures() -> None:
+    config = to_plain(compose("plan", overrides=["experiment=table3/qwen2_5_vl_7b_dpo"]))
+    planned = plan_training(config)
+    assert planned.reported is not None
+    assert planned.reported.refusal_rate == 82.95
+    assert planned.meta.shape.trainable_parameters == 40_370_176
+    assert planned.step.needs_reference
+    assert planned.step.gradient_checkpointing
+    four = plan_training(config | {"model": config["model"] | {"quantization": "4bit"}})
+    saved = planned.meta.shape.weight_bytes - four.meta.shape.weight_bytes
+    assert saved == int(planned.meta.linear * (2 - NF4_BYTES))
+    assert planned.report()["plans"][0]["memory_bytes"] - four.report()["plans"][0]["memory_bytes"] == saved
+    with pytest.raises(ValueError, match="no gradients"):
+        plan_training(config | {"model": config["model"] | {"quantization": "4bit"}, "lora": {"full": True}})
 
 
 @pytest.mark.usefixtures("hydra_config")

@@ -86,10 +86,11 @@ def test_memory_by_hand() -> None:
     assert memory.workspace == layer + 2 * 10 * 10 * 4
     assert memory.logits == 16 * 10 * 50
     assert memory.vision == 2 * 9 * 4 * 40
-    assert memory.logits > memory.workspace
-    assert memory.total == sum((5000, 400, 800, memory.activations, memory.logits, memory.vision))
-    wide = estimate_memory(replace(SHAPE, vocabulary=5), PLAN, ROWS)
-    assert wide.total == sum((5000, 400, 800, wide.activations, wide.workspace, wide.vision))
+    assert memory.logits < memory.workspace
+    assert memory.total == sum((5000, 400, 800, memory.activations, memory.workspace, memory.vision))
+    wide = estimate_memory(replace(SHAPE, vocabulary=500), PLAN, ROWS)
+    assert wide.logits > wide.workspace
+    assert wide.total == sum((5000, 400, 800, wide.activations, wide.logits, wide.vision))
 
 
 def test_checkpointing_keeps_the_inputs_of_all_layers_and_one_layer_at_a_time() -> None:
@@ -138,6 +139,18 @@ def test_time_by_hand() -> None:
         SHAPE, replace(PLAN, gradient_checkpointing=True), ROWS, flop_rate=1000.0, efficiency=0.5
     )
     assert again.flops - time.flops == linear + attention
+    # A completion of 4 tokens in the middle, two rows: 8 of at most 8 at once, and of 7.
+    sized = [replace(SHAPE, vocabulary=LOGITS_AT_ONCE // n) for n in (8, 7)]
+    rows = [RowTokens(5, (2, 2))] * 2
+    kept, computed_again = (
+        estimate_time(shape, PLAN, rows, flop_rate=1.0, efficiency=1.0).flops
+        - 2 * (2 * 1000 * 18)
+        - 3 * (4 * 8 * 3 * 2 * 9**2)
+        for shape in sized
+    )
+    assert kept / sized[0].vocabulary == pytest.approx(2 * (2 * 10 * 8))
+    assert computed_again / sized[1].vocabulary == pytest.approx(3 * (2 * 10 * 8))
+
     two = replace(PLAN, processes=2, batch=1, needs_reference=False)
     on_two = estimate_time(SHAPE, two, ROWS * 3, flop_rate=1000.0, efficiency=0.5)
     assert on_two.epoch_seconds == pytest.approx(time.epoch_seconds * 3 / 2)
