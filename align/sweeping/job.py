@@ -239,6 +239,8 @@ def _is_held(folder: Path) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
+    except OSError:  # a copy that may only be read: nobody is at work in it
+        return False
     lock.release()
     return False
 

@@ -19,12 +19,12 @@ from align.sweeping.words import Axis, Words
 try:
     import optuna
     from optuna.storages.journal import JournalFileBackend
-    from optuna.trial import FrozenTrial, Trial, TrialState
+    from optuna.trial import Trial, TrialState
 except ImportError as error:
-    raise ValueError("search=optuna needs Optuna: pip install 'mohoalign[sweep]'") from error
+    raise ValueError("search=optuna needs Optuna 5: pip install 'mohoalign[sweep]'") from error
 
 STUDY = "study.journal"
-_ABOVE_FLOOR = "above_floor"
+_BELOW_FLOOR = "below_floor"
 
 
 class Search:
@@ -78,7 +78,7 @@ class Search:
         trial = Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
         trial.set_user_attr("job", job.id)
         if outcome.verdict in ("feasible", "infeasible"):
-            trial.set_user_attr(_ABOVE_FLOOR, outcome.margin or 0.0)
+            trial.set_constraint(_BELOW_FLOOR, -(outcome.margin or 0.0))  # feasible: zero or less
             self.study.tell(number, outcome.objective)
         elif outcome.verdict == "pruned":
             self.study.tell(number, state=TrialState.PRUNED)
@@ -103,17 +103,13 @@ def open_study(out: str | Path, settings: dict[str, Any]) -> optuna.Study:
     # Else a search that goes on would draw what it drew at its beginning.
     seed = settings["seed"] + len(study.get_trials(deepcopy=False))
     prune = settings.get("prune")
-    study.sampler = optuna.samplers.TPESampler(seed=seed, constraints_func=_below_floor)
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
     study.pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=prune["trials"], n_warmup_steps=prune["steps"])
         if prune
         else optuna.pruners.NopPruner()
     )
     return study
-
-
-def _below_floor(trial: FrozenTrial) -> Sequence[float]:
-    return (-float(trial.user_attrs.get(_ABOVE_FLOOR, 0.0)),)
 
 
 def pruner(out: Path, plan: Plan, number: int) -> Callable[[Path], str | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from align.cli.programs import home
@@ -113,7 +114,14 @@ class _Sweep:
         from align.sweeping.search import Search
 
         search = Search(self.out, self.words, settings, self.objective, self.composer)
-        self.launch([search.base()])  # the floor of every trial hangs on it
+        base = search.base()
+        self.launch([base])  # the floor of every trial hangs on it
+        state = read_state(job_folder(self.out, base))
+        if self.objective.below_base is not None and not state.over:
+            raise ValueError(
+                f"the base was not benchmarked ({state.reason}; {self.out / str(state.log)}), and the floor "
+                "of the objective is relative to it: mend that, or give objective.floor.below_base=null"
+            )
         while trials := search.next_trials():
             self.launch([job for _, job in trials])
             for trial, job in trials:
@@ -161,7 +169,12 @@ class _Sweep:
 
 def _configuration(words: Sequence[str]) -> dict[str, Any]:
     with initialize_config_dir(str(home() / "configs"), version_base="1.3"):
-        config = compose("sweep", overrides=list(words), return_hydra_config=True)
+        try:
+            config = compose("sweep", overrides=list(words), return_hydra_config=True)
+        except HydraException as error:
+            launcher = any(word.startswith("hydra/launcher") for word in words)
+            hint = "\nLaunchers come with pip install 'mohoalign[sweep]'" if launcher else ""
+            raise ValueError(f"{str(error).strip()}{hint}") from error
     launcher = config.hydra.runtime.choices["hydra/launcher"]
     mine = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return to_plain(mine) | {"launcher": launcher}
@@ -174,6 +187,10 @@ def _plan(
         raise ValueError(f"adapter={config['adapter']}: choose last or best")
     given = {word.partition("=")[0] for word in words.benchmark}
     slurm = config["launcher"] == "submitit_slurm"
+    if slurm and config["gpus"]:
+        raise ValueError(
+            "gpus: Slurm gives each job its own: leave it out, and set hydra.launcher.gpus_per_node"
+        )
     return Plan(
         name=composer.name,
         launch=launch_words(config["accelerate"]),
