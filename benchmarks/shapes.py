@@ -47,6 +47,7 @@ class RandomPair:
     prompt: Prompt
     chosen: list[int]
     rejected: list[int]
+    images: tuple[str, ...] = ("noise",)  # as a row names them: every pair has one
 
 
 # Configurations. Numbers are those of the published models' config.json, except where a docstring says so.

@@ -10,7 +10,7 @@ Memory, at the end of the forward pass or soon after, with B of the longest rows
 - *weights*: as stored, whatever their dtype or quantisation; where float32 ones compute in half precision,
   also the copies that autocast makes of them.
 - *gradients and optimizer*: each trainable parameter's bytes, once for its gradient and `state` times for the
-  optimizer (Adam: two).
+  optimizer (Adam: two). The largest one's gradient once more: it is whole before it is added to the others'.
 - *activations*: B T L (a h s + 4 q s + 4 f s + 8 h). These are the tensors that autograd keeps in a pre-norm
   decoder layer with SDPA: both norms' inputs in float32 (8 h); inputs of adapted linear layers (a h: a = 2 in
   float32, where layers share them; 5 under LoRA in half precision, where PEFT casts one for each; 4 in full
@@ -101,6 +101,7 @@ class ModelShape:
     tower_widest: int
     trains: tuple[Part, ...]
     adapter: bool  # LoRA and the like: norms and base weights are frozen
+    largest_trainable: int = 0  # parameters in the largest tensor that is trained
     gathered_bytes: int = 0  # of the weights that sharding puts together for use at one time
 
 
@@ -189,10 +190,10 @@ def model_shape(model: nn.Module, family: Family) -> ModelShape:
         heads_width=heads * head,
         mlp_width=_number(text, "intermediate_size"),
         vocabulary=_number(text, "vocab_size"),
-        weight_bytes=sum(p.numel() * p.element_size() for p in model.parameters()),
-        float32_parameters=sum(p.numel() for p in model.parameters() if p.dtype == torch.float32),
-        trainable_bytes=sum(p.numel() * p.element_size() for _, p in trainable),
-        trainable_parameters=sum(p.numel() for _, p in trainable),
+        weight_bytes=sum(_n_bytes(p) for p in model.parameters()),
+        float32_parameters=sum(_held(p) for p in model.parameters() if p.dtype == torch.float32),
+        trainable_bytes=sum(_n_bytes(p) for _, p in trainable),
+        trainable_parameters=sum(_held(p) for _, p in trainable),
         language_weights=sum(
             m.in_features * m.out_features for part, m in linears if part == "language_model"
         ),
@@ -201,6 +202,7 @@ def model_shape(model: nn.Module, family: Family) -> ModelShape:
         tower_widest=max((m.in_features + m.out_features for m in tower), default=0),
         trains=tuple(part for part, row in counts.items() if row["trainable"]),
         adapter=any("lora_" in name for name, _ in trainable),
+        largest_trainable=max((_held(p) for _, p in trainable), default=0),
         gathered_bytes=_gathered_bytes(model),
     )
 
@@ -326,28 +328,39 @@ def _states(shape: ModelShape, plan: StepPlan) -> tuple[int, int, int, int]:
     optimizer = _optimizer_bytes(shape, plan.optimizer)
     if plan.sharding in ("none", "fsdp"):
         weights = shape.weight_bytes + (2 * shape.float32_parameters if s == 2 else 0)
+        whole = 4 * shape.largest_trainable
         if plan.sharding == "none" or n == 1:
-            return weights, shape.trainable_bytes, optimizer, shape.trainable_bytes if n > 1 else 0
+            buckets = shape.trainable_bytes if n > 1 else 0
+            return weights, shape.trainable_bytes + whole, optimizer, buckets
         return (
             -(-shape.weight_bytes // n),  # those put together are cast, not the rest
-            -(-shape.trainable_bytes // n),
+            -(-shape.trainable_bytes // n) + whole,
             -(-optimizer // n),
             shape.gathered_bytes,
         )
     # DeepSpeed turns the whole model into half precision and keeps float32 copies of what is trained.
     stored = shape.weight_bytes - (2 * shape.float32_parameters if s == 2 else 0)
-    gradients = -(-shape.trainable_parameters * s // n)
+    gradients = -(-shape.trainable_parameters * s // n) + shape.largest_trainable * s
     optimizer = -(-(optimizer + 4 * shape.trainable_parameters) // n)
     if plan.sharding == "zero2":
         return stored, gradients, optimizer, 2 * ZERO2_BUCKET * s
     return -(-stored // n), gradients, optimizer, shape.gathered_bytes + shape.hidden**2 * s
 
 
+def _held(parameter: nn.Parameter) -> int:
+    """Numbers that a parameter's storage holds, of all processes together where ZeRO-3 has divided it."""
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
+
+
+def _n_bytes(parameter: nn.Parameter) -> int:
+    return _held(parameter) * parameter.element_size()
+
+
 def _gathered_bytes(model: nn.Module) -> int:
     """Of the largest two layers, and of all that lies in none: embeddings, head, norms, projector."""
 
     def size(module: nn.Module) -> int:
-        return sum(p.numel() * p.element_size() for p in module.parameters())
+        return sum(_n_bytes(p) for p in module.parameters())
 
     layers: list[int] = []
 

@@ -81,6 +81,13 @@ def test_what_a_process_holds_by_hand(
         assert getattr(memory, part) == getattr(alone, part), "each process has batches of its own"
 
 
+def test_the_largest_gradient_is_whole_before_it_is_added() -> None:
+    shape = replace(SHAPE, largest_trainable=30)
+    for sharding, n_bytes in (("none", 400 + 4 * 30), ("zero2", 50 + 2 * 30), ("fsdp", 100 + 4 * 30)):
+        plan = replace(STEP, processes=4, sharding=sharding)  # type: ignore[arg-type]
+        assert estimate_memory(shape, plan, ROWS).gradients == n_bytes
+
+
 def test_float32_under_deepspeed_keeps_its_copies() -> None:
     plan = StepPlan(batch=2, activation_bytes=4, processes=2, sharding="zero2")
     memory = estimate_memory(SHAPE, plan, ROWS)
