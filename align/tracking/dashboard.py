@@ -145,6 +145,7 @@ def _training(panels: Any) -> list[Any]:
         _lines(panels, "Loss", "train/loss", "eval/loss"),
         _lines(panels, "Margin of chosen over rejected", "train/rewards/margins"),
         _lines(panels, "Pairs told apart", "train/rewards/accuracies", range_y=(0, 1)),
+        _lines(panels, "Log-prob of a token (SFT)", "train/logps/token"),
         _lines(panels, "Log-probs of chosen and rejected", "train/logps/chosen", "train/logps/rejected"),
         _lines(panels, "Learning rate", "train/learning_rate"),
         _lines(panels, "Norm of the gradient", "train/grad_norm"),
