@@ -232,9 +232,9 @@ def make_effect(effect: Effect) -> EffectPlot:
     scale = setting_scale([value for value, _, _ in effect.points])
     listed = scale.places is not None
     values = [objective for _, objective, _ in effect.points]
-    low, high = min(values), max(values)
-    pad = (high - low) * 0.08 or 0.01
-    low, high = low - pad, high + pad
+    worst, most = min(values), max(values)
+    pad = (most - worst) * 0.08 or 0.01
+    low, high = worst - pad, most + pad
 
     def x_of(value: str) -> float:
         share = scale.at(value)
@@ -258,7 +258,10 @@ def make_effect(effect: Effect) -> EffectPlot:
     return EffectPlot(
         effect.axis,
         ticks,
-        [(y_of(low + (high - low) * k / 3), value_text(low + (high - low) * k / 3)) for k in range(4)],
+        [
+            (y_of(worst + (most - worst) * k / 3), value_text(worst + (most - worst) * k / 3))
+            for k in range(4)
+        ],
         [(x_of(value), y_of(objective), verdict) for value, objective, verdict in effect.points],
         means,
     )

@@ -154,6 +154,37 @@ def test_what_other_ranks_wrote_is_found_later(tmp_path: Path) -> None:
     assert torch.equal(mine.get([key(3), key(0)])[0], logps([3, 0])[0])
 
 
+def test_of_runs_that_begin_together_one_computes_and_the_others_find(tmp_path: Path) -> None:
+    keys = [key(row) for row in range(6)]
+    computed, waited = [], threading.Event()
+
+    def run() -> None:
+        cache = ReferenceCache(tmp_path, CONTEXT)
+        with cache.filling(keys, waiting=waited.set):
+
+            def compute(places: Sequence[int]) -> tuple[Tensor, Tensor]:
+                assert waited.wait(60)  # the other run has begun before this one has written anything
+                return logps(places)
+
+            computed.append(fill_reference_cache(cache, keys, compute, chunk=2))
+
+    runs = [threading.Thread(target=run) for _ in range(2)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+    assert sorted(computed) == [0, 6]
+    assert_holds(tmp_path, 6)
+
+    # Nothing is missing: nobody is waited for. And nobody is waited for any longer than was asked.
+    held = FileLock(tmp_path / CONTEXT / "filling.lock")
+    with held:
+        with ReferenceCache(tmp_path, CONTEXT).filling(keys, waiting=pytest.fail):
+            pass
+        with ReferenceCache(tmp_path, CONTEXT).filling([*keys, key(7)], limit=0.05):
+            pass
+
+
 def test_with_sharded_weights_all_ranks_compute_equally_often(tmp_path: Path) -> None:
     fill(tmp_path, 9, rank=0, world_size=3)  # as if rank 0 had been quicker before a kill
     lacking: dict[int, int] = {}
