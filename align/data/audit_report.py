@@ -129,5 +129,5 @@ def _print_estimate(report: Mapping[str, Any]) -> None:
     console.print(table)
     say(
         f"at {time['efficiency']:.0%} of {time['flop_rate'] / 1e9:,.0f} GFLOP/s; memory without Python, "
-        "libraries and the driver"
+        "libraries and the driver; of workspace and logits the larger counts, they are not there together"
     )
