@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from align.tracking.credentials import MODES, resolve_mode
+from align.tracking.credentials import MODES, has_credentials, resolve_mode
 from align.tracking.wandb_tracker import STEP
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ def resolve(mode: str) -> bool:
 
     Raises `DashboardError` where it was to be sent and nobody is logged in.
     """
-    from align.tracking.credentials import has_credentials
-
     if mode not in MODES:
         raise DashboardError(f"mode={mode!r}: choose one of {', '.join(MODES)}")
     online = resolve_mode(mode) == "online"
