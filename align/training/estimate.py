@@ -35,11 +35,11 @@ the
   float32 weights that it steps, 4 P bytes and `state` times that, are divided by N. Beside them two buffers
   of `ZERO2_BUCKET` numbers, which DeepSpeed takes whatever is trained.
 - *zero3*, DeepSpeed: as zero2, the weights divided by N too. Beside them the weights that are put together
-for
-  use: what lies outside of the layers (embeddings, head), and two layers, one in use and one on its way; and
-  a buffer of h h numbers.
-- *fsdp*, FSDP2: weights, gradients and optimizer states as without sharding, divided by N; weights are put
-  together as above.
+  for use: what lies outside of the layers (embeddings, head), and two layers, one in use and one on its way;
+  or `ZERO3_LIVE` numbers, which DeepSpeed keeps together anyway, where that is more; and a buffer of h h
+  numbers.
+- *fsdp*, FSDP2: weights, gradients and optimizer states as without sharding, divided by N; what lies outside
+  of the layers and two layers are put together.
 
 Not in it: Python and its libraries (about 0.6 GiB on a CPU), the CUDA context, and what the allocator wastes.
 
@@ -75,6 +75,9 @@ OPTIMIZER_STATE |= {"adafactor": 0.05, "galore": 0.5, "apollo": 0.5}
 ZERO2_BUCKET = 500_000_000
 """Numbers in one of the two buffers in which DeepSpeed's ZeRO-2 reduces gradients: its
 `reduce_bucket_size`."""
+
+ZERO3_LIVE = 1_000_000_000
+"""Numbers that DeepSpeed's ZeRO-3 leaves together: `stage3_max_live_parameters`, `stage3_max_reuse_distance`."""
 
 NF4_BYTES = 4.127 / 8
 """Bytes of a weight in NF4 with quantised constants (QLoRA, arXiv 2305.14314, section 3)."""
@@ -344,7 +347,8 @@ def _states(shape: ModelShape, plan: StepPlan) -> tuple[int, int, int, int]:
     optimizer = -(-(optimizer + 4 * shape.trainable_parameters) // n)
     if plan.sharding == "zero2":
         return stored, gradients, optimizer, 2 * ZERO2_BUCKET * s
-    return -(-stored // n), gradients, optimizer, shape.gathered_bytes + shape.hidden**2 * s
+    together = max(shape.gathered_bytes, min(stored, ZERO3_LIVE * s))
+    return -(-stored // n), gradients, optimizer, together + shape.hidden**2 * s
 
 
 def _held(parameter: nn.Parameter) -> int:

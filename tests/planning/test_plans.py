@@ -21,6 +21,7 @@ from align.run import to_plain
 from align.training.estimate import (
     NF4_BYTES,
     ZERO2_BUCKET,
+    ZERO3_LIVE,
     ModelShape,
     RowTokens,
     StepPlan,
@@ -65,7 +66,8 @@ def hydra_config() -> Iterator[None]:
         ("none", 4, 5000 + 2000, 400, 800, 400),
         # Half precision throughout, and float32 copies of what is trained: (4 + 8) bytes of 100 parameters.
         ("zero2", 4, 3000, 50, 300, 4 * ZERO2_BUCKET),
-        ("zero3", 4, 750, 50, 300, 600 + 10 * 10 * 2),
+        # All of so small a model stays together.
+        ("zero3", 4, 750, 50, 300, 3000 + 10 * 10 * 2),
         ("fsdp", 4, 1250, 100, 200, 600),
     ],
 )
@@ -92,6 +94,14 @@ def test_float32_under_deepspeed_keeps_its_copies() -> None:
     plan = StepPlan(batch=2, activation_bytes=4, processes=2, sharding="zero2")
     memory = estimate_memory(SHAPE, plan, ROWS)
     assert (memory.weights, memory.gradients, memory.optimizer) == (5000, 200, 600)
+
+
+def test_of_a_large_model_zero3_keeps_no_more_together_than_it_needs() -> None:
+    large = replace(SHAPE, weight_bytes=9 * ZERO3_LIVE, float32_parameters=100, gathered_bytes=600)
+    plan = replace(STEP, processes=4, sharding="zero3")
+    assert estimate_memory(large, plan, ROWS).communication == 2 * ZERO3_LIVE + 200
+    wide = replace(large, gathered_bytes=3 * ZERO3_LIVE)
+    assert estimate_memory(wide, plan, ROWS).communication == 3 * ZERO3_LIVE + 200
 
 
 def test_what_is_put_together_are_two_layers_and_what_lies_outside_of_them() -> None:
