@@ -213,7 +213,7 @@ def _comment_of(lines: list[str], line: int) -> str:
     """The comment beside a setting, or else the lines of comment directly above it."""
     beside = re.search(r"(?:^|\s)#\s+(.*)$", _outside_quotes(lines[line]))
     if beside:
-        return beside[1].strip()
+        return lines[line][beside.start(1) :].strip()
     above: list[str] = []
     for earlier in reversed(lines[:line]):
         stripped = earlier.strip()
@@ -225,6 +225,7 @@ def _comment_of(lines: list[str], line: int) -> str:
 
 
 def _outside_quotes(line: str) -> str:
+    """The line with what is in quotes masked, each character in its place."""
     return re.sub(r"\"[^\"]*\"|'[^']*'", lambda match: "x" * len(match[0]), line) if "#" in line else line
 
 

@@ -58,13 +58,13 @@ def test_every_setting_has_a_row_with_its_comment(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(
         "# The file's.\ndefaults:\n  - model: tiny\na: 1  # beside # twice\n# above\n# it\nb: 'x # y'\nc:\n"
-        "  d: [1,\n      2]\n  e: null  # of e\nhydra:\n  job: 1\n"
+        "  d: [1,\n      2]\n  e: 'x'  # of 'e', \"e\"\nhydra:\n  job: 1\n"
     )
     assert [(s.path, s.default, s.text) for s in generate.settings_of(file)] == [
         ("a", "1", "beside # twice"),
         ("b", "'x # y'", "above it"),
         ("c.d", "[1, 2]", ""),
-        ("c.e", "null", "of e"),
+        ("c.e", "'x'", "of 'e', \"e\""),
     ]
     assert generate.defaults_of(file) == [("model", "tiny")]
     assert generate.first_comment(file) == "The file's."
