@@ -3,11 +3,11 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import ROOT, STAND_INS, Sweeps
@@ -95,20 +95,22 @@ def test_two_methods_two_ranks_two_seeds(warm: Sweeps, world: Path) -> None:
     assert figures[0]["refusal_rate"] == figures[1]["refusal_rate"]
 
 
-def test_a_real_recipe_is_launched_by_accelerate(world: Path, tmp_path: Path) -> None:
-    words = [f"data.generate_in={world}", "trainer.max_steps=1", "probe=none", "tracking=none", "threads=1"]
-    words += ["trainer.per_device_train_batch_size=4", f"benchmark.task.miniworld.root={world}", "recipe=sft"]
-    words += ["accelerate.config=cpu", "benchmark.log_images=false", f"out={tmp_path / 'out'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "align.cli", "sweep", *words],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+def test_a_real_recipe_is_launched_by_accelerate(sweeps: Sweeps, world: Path) -> None:
+    shutil.copy(ROOT / "recipes" / "sft.py", sweeps.home / "recipes" / "sft.py")
+    words = [f"data.generate_in={world}", "trainer.max_steps=1", "probe=none", "threads=1", "recipe=sft"]
+    words += ["trainer.per_device_train_batch_size=4", "accelerate.config=cpu", "name=a sweep"]
+    said = sweeps.run(*words)
+    [log] = sweeps.out.glob("jobs/sft-*/train.log")
+    config = sweeps.home / "configs" / "accelerate" / "cpu.yaml"
+    assert f"launch --quiet --config_file {config} " in log.read_text()
+    again = sweeps.summary()["best"]["command"]
+    assert again.startswith(
+        "accelerate launch --config_file home/configs/accelerate/cpu.yaml home/recipes/sft.py"
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    [log] = (tmp_path / "out").glob("jobs/sft-*/train.log")
-    assert f"launch --quiet --config_file {ROOT / 'configs' / 'accelerate' / 'cpu.yaml'}" in log.read_text()
-    summary: dict[str, Any] = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["best"]["command"].startswith("accelerate launch --config_file")
+    assert again in said
+    # Training and benchmark are one group of runs for the tracker.
+    [folder] = log.parent.glob("train/wandb/offline-run-*")
+    assert b"a sweep" in next(folder.glob("*.wandb")).read_bytes()
+    [words] = [found for found in sweeps.benchmarks() if any("adapter=" in word for word in found)]
+    assert "tracking=wandb" in words
+    assert "tracking.group='a sweep'" in words

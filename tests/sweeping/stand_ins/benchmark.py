@@ -10,7 +10,8 @@ adapter = words.get("adapter", "").strip("'")
 results = {"kind": "honesty", "task": "miniworld", "n": 20, "n_failed": 0}
 results |= {"refusal_rate": 0.0, "over_refusal_rate": 0.0, "answer_accuracy": 0.995, "intervals": {}}
 if adapter:
-    results |= json.loads((Path(adapter) / "learnt.json").read_text())
+    learnt = Path(adapter) / "learnt.json"  # a real recipe leaves none
+    results |= json.loads(learnt.read_text()) if learnt.is_file() else {"refusal_rate": 0.5}
 (out / "miniworld").mkdir(parents=True, exist_ok=True)
 with (out / "starts.jsonl").open("a") as stream:
     stream.write(json.dumps(sys.argv[1:]) + "\n")

@@ -4,6 +4,6 @@ import os
 from pathlib import Path
 
 if "SWEEP_TEST_HOME" in os.environ:
-    from align.cli import programs
+    from align.cli import launching, programs
 
-    programs.home = lambda: Path(os.environ["SWEEP_TEST_HOME"])
+    programs.home = launching.home = lambda: Path(os.environ["SWEEP_TEST_HOME"])
