@@ -77,7 +77,7 @@ ZERO2_BUCKET = 500_000_000
 `reduce_bucket_size`."""
 
 ZERO3_LIVE = 1_000_000_000
-"""Numbers that DeepSpeed's ZeRO-3 leaves together: `stage3_max_live_parameters`, `stage3_max_reuse_distance`."""
+"""Numbers that DeepSpeed's ZeRO-3 leaves together: its `stage3_max_live_parameters`."""
 
 NF4_BYTES = 4.127 / 8
 """Bytes of a weight in NF4 with quantised constants (QLoRA, arXiv 2305.14314, section 3)."""
