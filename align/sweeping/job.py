@@ -28,6 +28,7 @@ from align.records import write_json
 from align.sweeping.guard import GONE, end_marked
 from align.sweeping.plan import Job, Plan, read_plan
 from align.sweeping.running import Ended, run_guarded, status_text, tail
+from align.sweeping.words import quoted
 
 Status = Literal["waiting", "training", "benchmark", "finished", "failed", "pruned", "stopped"]
 Watch = Callable[[Path], str | None]
@@ -145,7 +146,7 @@ class _Run:
             f"{self.job.label}: training{', going on' if going_on else ''} ({self.folder / 'train.log'})"
         )
         assert self.job.recipe is not None
-        words = [*self.job.given, f"out={_word(run)}", f"resume={str(going_on).lower()}"]
+        words = [*self.job.given, f"out={quoted(run)}", f"resume={str(going_on).lower()}"]
         command = command_for(find_program(self.job.recipe), [*self.plan.launch, *words])
         watch = self._watch()
         pruned: list[str] = []
@@ -170,15 +171,15 @@ class _Run:
             tuned = self.folder / "train" / ("best" if self.plan.adapter == "best" else "adapter")
             whole = self.folder / "train" / "model"
             if tuned.is_dir():
-                subject = [f"adapter={_word(tuned)}"]
+                subject = [f"adapter={quoted(tuned)}"]
             elif self.plan.adapter == "last" and whole.is_dir():  # trained in full
-                subject = [f"model.name={_word(whole)}", "model.revision=null", "adapter=null"]
+                subject = [f"model.name={quoted(whole)}", "model.revision=null", "adapter=null"]
             else:
                 self.record(status="failed", reason=f"training left no {tuned}: no probe chose an adapter")
                 return
-        words = [*self.job.benchmark, *subject, f"out={_word(folder)}"]
+        words = [*self.job.benchmark, *subject, f"out={quoted(folder)}"]
         if self.plan.cache is not None:
-            words.append(f"cache={_word(self.plan.cache)}")
+            words.append(f"cache={quoted(self.plan.cache)}")
         ended = self.stage("benchmark", command_for(find_program("benchmark"), words))
         self.check(ended, "the benchmark", folder / "run.json")
 
@@ -218,11 +219,6 @@ class _Run:
         from align.sweeping.search import pruner
 
         return pruner(self.out, self.plan, self.job.trial)
-
-
-def _word(path: str | Path) -> str:
-    """A path as the value of an override, whatever characters it has."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _mark(folder: Path) -> str:

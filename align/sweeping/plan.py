@@ -21,7 +21,7 @@ import align.run  # noqa: F401  # its resolvers stand in the configurations
 from align.cli.launching import accelerate_config
 from align.cli.programs import find_program, home
 from align.records import stable_id, write_json
-from align.sweeping.words import key_of, value_of
+from align.sweeping.words import key_of, quoted, value_of
 
 PLAN = "sweep.json"
 _LEAVES_RESULT = ("tracking", "threads")
@@ -219,7 +219,7 @@ class Composer:
             return []
         keys = {key_of(word) for word in words}
         wanted = {"tracking.group": self.name, "tracking.name": f"{self.name}-{name}"}
-        return [f"{key}='{_escaped(value)}'" for key, value in wanted.items() if key not in keys]
+        return [f"{key}={quoted(value)}" for key, value in wanted.items() if key not in keys]
 
     def _compose(self, program: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
         """A program's configuration with these words, and what is chosen of each group."""
@@ -232,10 +232,6 @@ class Composer:
                 said = str(error).strip()
                 raise ValueError(f"{program} does not take {' '.join(words)}:\n{said}") from error
         return config, dict(config.hydra.runtime.choices)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def launch_words(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from align.sweeping.job import State, job_folder, seen_state
 from align.sweeping.objective import PROBE, Objective, read_figures
 from align.sweeping.outcomes import FIGURES, Outcome, outcome_of, shown_task
 from align.sweeping.plan import Job, Plan, read_plan
-from align.sweeping.words import key_of
+from align.sweeping.words import key_of, quoted
 
 LABELS = {name: label for name, (label, _, _) in wording.RATES.items()} | {
     name: label for name, (label, _) in wording.MARKS.items()
@@ -149,12 +149,12 @@ def repeat_command(out: Path, plan: Plan, job: Job) -> str:
     """What a shell runs to train and benchmark a job again, into a folder of its own."""
     folder = out / "repeat"
     assert job.recipe is not None
-    train = command_for(find_program(job.recipe), [*plan.launch, *job.words, f"out={folder}"])
+    train = command_for(find_program(job.recipe), [*plan.launch, *job.words, f"out={quoted(folder)}"])
     tuned = "best" if plan.adapter == "best" else "adapter"
     asked = [word for word in job.benchmark if key_of(word) not in ("tracking.group", "tracking.name")]
-    words = [*asked, f"adapter={folder / tuned}", f"out={folder / 'benchmark'}"]
+    words = [*asked, f"adapter={quoted(folder / tuned)}", f"out={quoted(folder / 'benchmark')}"]
     if (job_folder(out, job) / "train" / "model").is_dir():
-        words[-2:-1] = [f"model.name={folder / 'model'}", "model.revision=null", "adapter=null"]
+        words[-2:-1] = [f"model.name={quoted(folder / 'model')}", "model.revision=null", "adapter=null"]
     benchmark = command_for(find_program("benchmark"), words)
     return f"{shlex.join(_readable(train))} && {shlex.join(_readable(benchmark))}"
 

@@ -22,7 +22,7 @@ from align.sweeping.job import SweepStopped, give_up, job_folder, read_state, ru
 from align.sweeping.objective import PROBE, Objective
 from align.sweeping.plan import Composer, Job, Plan, continue_plan, launch_words, read_plan, write_plan
 from align.sweeping.running import OWNER
-from align.sweeping.words import ASK_ONLY, Words, take_apart
+from align.sweeping.words import ASK_ONLY, Words, quoted, take_apart
 
 Main = Callable[[], None]
 
@@ -142,7 +142,7 @@ class _Sweep:
             print(f"{len(todo)} jobs in {self.out}", flush=True)
         lost: dict[str, int] = {}
         while todo:
-            words = ["--multirun", *self.words.own, f"out={_quoted(self.out)}", f"job={','.join(todo)}"]
+            words = ["--multirun", *self.words.own, f"out={quoted(self.out)}", f"job={','.join(todo)}"]
             try:
                 _hydra(self.main, words)
                 return
@@ -219,10 +219,6 @@ def _hydra(main: Main, words: Sequence[str]) -> None:
         main()
     finally:
         sys.argv = before
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 ASK_ONLY = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion"}
@@ -104,6 +104,15 @@ def take_apart(
 def key_of(word: str) -> str:
     """The key of one word, without `+` and `~`: `trainer.weight_decay` of `+trainer.weight_decay=0.1`."""
     return word.lstrip("+~").partition("=")[0]
+
+
+def quoted(value: object) -> str:
+    """A text as the value of an override, whatever characters it has."""
+    text = str(value)
+    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", text)
+    if plain and text.lower() not in ("null", "true", "false", "nan", "inf"):
+        return text
+    return str(QuotedString(text, Quote.single).with_quotes())
 
 
 def value_of(word: str) -> str:

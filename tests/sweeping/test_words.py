@@ -1,9 +1,10 @@
 """A sweep's command line: whose each word is, and what is wrong is said before anything starts."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from align.sweeping.sweep import planned
-from align.sweeping.words import take_apart
+from align.sweeping.words import quoted, take_apart
 
 
 def test_words_go_to_whom_they_are_for() -> None:
@@ -53,8 +54,8 @@ def test_a_job_is_what_its_words_say_and_not_its_number() -> None:
     assert first["lora.r=8"].id == second["lora.r=8"].id  # a tracker changes nothing of what is learnt
     assert first["base"].id == second["base"].id
     assert planned(["lora.r=8", "benchmark.task.miniworld.limit=8"])[-1].id != first["lora.r=8"].id
-    assert "tracking.group='other'" in second["lora.r=8"].given
-    assert "tracking.group='other'" in second["lora.r=8"].benchmark
+    assert "tracking.group=other" in second["lora.r=8"].given
+    assert "tracking.group=other" in second["lora.r=8"].benchmark
     assert not any("group" in word for word in first["lora.r=8"].given)
     methods = {job.label: job.recipe for job in planned(["method=sft,ipo,orpo", "tracking=none"])}
     assert methods == {
@@ -65,3 +66,10 @@ def test_a_job_is_what_its_words_say_and_not_its_number() -> None:
     }
     search = ["search=optuna", "method=dpo,simpo", "trainer.learning_rate=tag(log,interval(1e-4,1e-2))"]
     assert planned(search)[-1].label == "method=dpo trainer.learning_rate=0.0001"
+
+
+@pytest.mark.parametrize("text", ["runs/a", "a b", "a,b=c", "it's", "a\\b", "{x: 1}", "null", "-1"])
+def test_a_text_of_any_characters_is_one_value(text: str) -> None:
+    word = f"out={quoted(text)}"
+    [override] = OverridesParser.create().parse_overrides([word])
+    assert override.value() == text
