@@ -64,6 +64,31 @@ $(DEMO)/benchmark/%/run.json: $(DEMO)/%/run.json
 clean-demo: ## Remove what the demo made, so that it runs anew
 	rm -rf $(DEMO) $(WORLD)
 
+# --- The paper's Table 3 (docs/experiments.md): needs a GPU, the model hub and judges' keys -------------
+
+# Whose rows, and where the model is if configs/model/$(MODEL).yaml leaves that open.
+MODEL ?= qwen2_5_vl_7b
+NAME ?=
+# Of `accelerate launch`: LAUNCH='--config_file configs/accelerate/ddp.yaml --num_processes 8'
+LAUNCH ?=
+TABLE3 := runs/table3
+TABLE3_NAME = $(if $(NAME),model.name=$(NAME))
+TRAINED := $(foreach row,sft dpo simpo orpo ours,$(TABLE3)/$(MODEL)_$(row))
+
+.PHONY: table3
+table3: $(TABLE3)/$(MODEL)_vanilla/benchmark/run.json $(TRAINED:%=%/benchmark/run.json) ## Train and measure the paper's rows of a model, with a GPU
+	$(BIN)/python evaluate/leaderboard.py runs=$(TABLE3) out=$(TABLE3)/leaderboard
+
+$(TABLE3)/$(MODEL)_vanilla/benchmark/run.json: | $(VENV)/installed
+	$(BIN)/python evaluate/benchmark.py experiment=table3/$(MODEL)_vanilla $(TABLE3_NAME)
+
+# A row's program has the name of its method; ours is DPO's. A run that was stopped goes on.
+$(TRAINED:%=%/run.json): $(TABLE3)/$(MODEL)_%/run.json: | $(VENV)/installed
+	$(BIN)/accelerate launch $(LAUNCH) recipes/$(patsubst ours,dpo,$*).py experiment=table3/$(MODEL)_$* $(TABLE3_NAME) resume=true
+
+$(TRAINED:%=%/benchmark/run.json): %/benchmark/run.json: %/run.json
+	$(BIN)/python evaluate/benchmark.py experiment=table3/$(MODEL)_vanilla $(TABLE3_NAME) adapter=$*/adapter out=$*/benchmark
+
 # --- Development ---------------------------------------------------------------------------------------
 
 .PHONY: test check lint format
