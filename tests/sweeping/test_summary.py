@@ -48,7 +48,9 @@ class Folder:
         return id
 
     def summary(self, **plan: Any) -> Any:
-        write_plan(self.out, Plan(name=HOSTILE, objective=OBJECTIVE, jobs=tuple(self.jobs), **plan))
+        write_plan(
+            self.out, Plan(**{"name": HOSTILE, "objective": OBJECTIVE, "jobs": tuple(self.jobs)} | plan)
+        )
         return summarize_sweep(self.out)
 
 
@@ -98,6 +100,30 @@ def test_a_sweep_that_still_runs_says_so_and_one_without_a_base_ranks_nothing(fo
     write_json(folder.out / "base-0" / "state.json", asdict(State("failed", "no memory")))
     assert folder.summary().best is None
     assert write_summary(folder.out) == 1
+
+
+def test_what_is_chosen_on_the_probe_is_reported_on_the_benchmark(folder: Folder) -> None:
+    for name, declined, benchmark in (("a", 3, 0.5), ("b", 1, 0.9)):
+        id = folder.add(f"method={name}", found=results(benchmark, 0.0, 0.99))
+        fields = {"step": 5, "image": "i.png", "question": "?", "grader": "g", "response": "x"}
+        rows = [fields | {"question_id": f"q{i}", "category": "False_Premises"} for i in range(4)]
+        rows = [row | {"state": "abstain" if i < declined else "answer"} for i, row in enumerate(rows)]
+        rows += [fields | {"question_id": "p", "category": "Answerable", "state": "answer", "correct": True}]
+        run = folder.out / "jobs" / id / "train"
+        run.mkdir()
+        (run / "probe.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert folder.summary().best.settings == {"method": "b"}
+    chosen = folder.summary(objective=OBJECTIVE | {"task": "probe"})
+    assert chosen.best.settings == {"method": "a"}
+    assert chosen.best.mean == 0.75
+    assert chosen.outcomes[0].shown(chosen.task)["refusal_rate"] == 0.5
+    assert "chosen on the last probe of training, reported on miniworld" in " ".join(chosen.notes)
+    assert not any("optimistic" in note for note in chosen.notes)
+
+    missing = folder.summary(objective=OBJECTIVE | {"task": "miniworld", "report": "other"})
+    assert {o.reason for o in missing.outcomes} == {
+        "objective: objective.report: there are no results of the task other"
+    }
 
 
 def test_words_and_logs_are_hostile_text(folder: Folder) -> None:
