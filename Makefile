@@ -13,7 +13,7 @@ PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Set-up: done once, and again only when pyproject.toml changes -------------------------------------
 
@@ -108,9 +108,12 @@ format: $(VENV)/installed-dev ## Let ruff rewrite what it can
 
 # --- Documentation -------------------------------------------------------------------------------------
 
-.PHONY: docs docs-links
+.PHONY: docs docs-links docs-settings
 docs: $(VENV)/installed-dev ## Build the pages of docs/ as a site, in docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 
 docs-links: $(VENV)/installed-dev ## Ask every address that the pages name; needs a network
 	$(BIN)/sphinx-build --quiet -b linkcheck docs docs/_build/links
+
+docs-settings: $(VENV)/installed-dev ## Write docs/configuration.md from configs/
+	$(BIN)/python docs/generate.py
