@@ -5,7 +5,8 @@
         source.map='{image: picture, question: text, category: kind, answers: gold}' \
         model=hub model.name=OWNER/NAME                                    your questions, images and model
     python data_prep/prepare.py ... teacher=model endpoint=openai endpoint.model=openai/gpt-4o
-    python data_prep/prepare.py ... +ingest.on_bad_row=skip +build_pairs.own_wrong=0.3   settings of one step
+    python data_prep/prepare.py ... on_bad_row=skip                        without rows that cannot be used
+    python data_prep/prepare.py ... +build_pairs.own_wrong=0.3             a setting of one step
 
 Runs the programs of these names, each under the command that would run it alone: ingest, sample_responses,
 write_honest_answers (with teacher=model), build_pairs, build_sft and audit. A run that was cut off goes on
@@ -22,6 +23,8 @@ from align.chain import Step, given, override, run_steps, settings_of
 from align.run import run_folder
 from align.user_errors import ends_with_message
 
+GROUPS = ("source", "model", "endpoint", "judge", "trainer", "lora")
+OWN = ("input", "images", "out", "on_bad_row", "teacher")
 STEPS = ("ingest", "sample_responses", "write_honest_answers", "build_pairs", "build_sft", "audit")
 
 
@@ -34,6 +37,11 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"teacher={cfg.teacher}: choose composer, which needs no model, or model")
     if cfg.teacher == "composer" and given("endpoint", "judge"):
         raise ValueError("endpoint and judge are of the teacher: add teacher=model, or leave them out")
+    for name in sorted({str(name) for name in cfg} - {*GROUPS, *OWN, *STEPS}):
+        raise ValueError(
+            f"+{name}: prepare has no such setting; one of a step is +STEP.NAME=VALUE, "
+            f"and the steps are {', '.join(STEPS)}"
+        )
 
     def step(program: str, *overrides: str) -> Step:
         own = settings_of(program)
@@ -44,7 +52,7 @@ def main(cfg: DictConfig) -> None:
         Step(
             "ingest",
             (
-                *given("source", "input", "images"),
+                *given("source", "input", "images", "on_bad_row"),
                 override("out", data),
                 *settings_of("ingest"),
             ),

@@ -159,6 +159,11 @@ def test_the_embedded_model_may_train_on_a_cpu_all_the_same(programs: Programs) 
     assert ended.status == 0, ended.output
 
 
+def test_a_setting_that_prepare_does_not_have(programs: Programs) -> None:
+    ended = programs.run("data_prep/prepare.py", "+on_bad_rows=skip", "out=prepared")
+    fails(ended, "+on_bad_rows: prepare has no such setting", "+STEP.NAME=VALUE", "the steps are ingest")
+
+
 def test_out_of_memory_names_what_to_lower_and_what_it_saves(programs: Programs) -> None:
     data = rows(programs.folder / "rows")
     ended = programs.run("recipes/dpo.py", "out=memory", "trainer=gpu", *data, change=NO_MEMORY)

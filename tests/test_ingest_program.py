@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -230,3 +231,22 @@ def test_every_kind_of_bad_input_is_a_line_in_the_report(tmp_path):
         assert message in found[line]
     assert (report["rows"], report["rows_not_used"], report["questions"]) == (13, 11, 2)
     assert len(read_records(tmp_path / "out" / "questions.jsonl", Question)) == 2
+
+
+def test_what_is_wrong_with_many_rows_alike_is_said_once(tmp_path):
+    rows = [("fine" if number % 2 else "no", f"Who is {number}?") for number in range(60)]
+    lines = ["image,question,kind", *(f"coffee.jpg,{question},{kind}" for kind, question in rows)]
+    (tmp_path / "my.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = ingest(
+        tmp_path,
+        "source=table",
+        "input=my.csv",
+        f"images={PHOTOS / 'images'}",
+        "source.map={image: image, question: question, category: kind}",
+        "out=out",
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    said = " ".join(re.sub(r"[^\x20-\x7e\n]", "", result.stdout).split())
+    assert "60 problem(s) in" in said
+    assert said.count("unknown category 'no'") == said.count("unknown category 'fine'") == 1
+    assert "29 more like it: lines 4, 6, 8, ..." in said

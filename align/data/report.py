@@ -122,18 +122,44 @@ def _say_groups(groups: Sequence[Sequence[str]], shown: int = 10) -> None:
 
 
 def print_problems(problems: Sequence[Problem], shown: int = 40) -> None:
-    """A table of problems with file, line and field; all of them are in report.json."""
+    """A table of problems with file, line and field; all of them are in report.json.
+
+    What is wrong with many rows in the same way, such as a category that is not translated, is one line.
+    """
     if not problems:
         return
-    table = Table(title=f"{len(problems)} problem(s)", title_justify="left", show_lines=False)
-    for column in ("file", "line", "field", "row", "problem"):
-        table.add_column(column, overflow="fold")
-    for problem in problems[:shown]:
-        cells = (problem.file, problem.line, problem.field, problem.row_id, problem.message)
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
+    alike: dict[tuple[str, str | None, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.file, problem.field, problem.message), []).append(problem)
+    groups = list(alike.values())
+    rows = [(p.file, p.line, p.field, p.row_id, p.message + _lines_of(more)) for p, *more in groups[:shown]]
+    one_file = len({problem.file for problem in problems}) == 1
+    title = f"{len(problems)} problem(s)" + (f" in {escape(problems[0].file)}" if one_file else "")
+    table = Table(title=title, title_justify="left", show_lines=False)
+    columns = [
+        (name, cells)
+        for name, cells in zip(
+            ("file", "line", "field", "row", "problem"), zip(*rows, strict=True), strict=True
+        )
+        if any(cell is not None for cell in cells) and not (one_file and name == "file")
+    ]
+    for name, _ in columns:
+        table.add_column(name, overflow="fold")
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     console.print(table)
-    if len(problems) > shown:
-        say(f"... and {len(problems) - shown} more in report.json")
+    left = sum(map(len, groups[shown:]))
+    if left:
+        say(f"... and {left} more in report.json")
+
+
+def _lines_of(problems: Sequence[Problem], shown: int = 3) -> str:
+    """Where else a problem is, in a few words."""
+    if not problems:
+        return ""
+    lines = [str(problem.line) for problem in problems[:shown] if problem.line is not None]
+    where = f": lines {', '.join(lines)}{', ...' if len(problems) > shown else ''}" if lines else ""
+    return f" ({len(problems)} more like it{where})"
 
 
 def way_out(complete: bool, any_question: bool) -> str:
