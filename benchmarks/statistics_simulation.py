@@ -7,7 +7,7 @@ Draws benchmarks of 30 or 100 images with 1 to 7 questions each, whose outcomes 
 an image, and asks the functions that the reports use. Of an interval, the share of runs in which it holds
 the truth should be 95 %; beside ours are the percentiles of a bootstrap of images and the textbook interval
 that takes questions as independent. Of a test, the share of runs with p < 0.05 should be 5 % or less where
-two models do not differ. Takes about 7 minutes on one idle core. The last line is one JSON object.
+two models do not differ. Takes about 8 minutes of one core. The last line is one JSON object.
 """
 
 from __future__ import annotations
