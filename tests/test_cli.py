@@ -34,6 +34,15 @@ def test_the_list_is_there_at_once() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
 
 
+@pytest.mark.program
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    listing = f"{sys.executable} -m align.cli"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {listing} | true"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_trains_goes_through_the_launcher_and_the_rest_does_not() -> None:
     dpo = command_for(find_program("dpo"), ["--accelerate", "cpu", "--num_processes=2", "method=ipo"])
     place = str(ROOT / "configs/accelerate/cpu.yaml")

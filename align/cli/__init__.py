@@ -32,8 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _run(given)
+        sys.stdout.flush()
     except ProgramError as error:
         raise SystemExit(f"mohoalign: {error}") from error
+    except BrokenPipeError:  # whoever read, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> None:

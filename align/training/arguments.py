@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from transformers import TrainingArguments
 from align.models.preparing import is_sharded
 from align.training.estimate import Sharding
 
+_KNOWN = [field.name for field in dataclasses.fields(TrainingArguments) if field.init]
 _ELSEWHERE = {
     "output_dir": "out",
     "seed": "seed",
@@ -41,7 +44,7 @@ def training_arguments(
     `dataloader_num_workers` (four where a GPU waits for images, none on a CPU, whose cores the model needs:
     one worker measured no faster), `dataloader_pin_memory`, and `use_cpu` where there is no accelerator.
 
-    Raises `TypeError` for an unknown name, as the dataclass itself does, and `ValueError` for a setting that
+    Raises `TypeError` for an unknown name, with the nearest there is, and `ValueError` for a setting that
     would be ignored or would break training.
     """
     values = {key: value for key, value in settings.items() if value is not None}
@@ -55,6 +58,12 @@ def training_arguments(
         raise ValueError(
             "trainer.resume_from_checkpoint: use resume=true, which takes the newest whole checkpoint"
         )
+
+    for name in values:
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name, _KNOWN, n=1)
+            meant = f"; did you mean trainer.{near[0]}?" if near else ""
+            raise TypeError(f"trainer.{name}: transformers' TrainingArguments have no such argument{meant}")
 
     if not torch.accelerator.is_available():
         # Without this, several processes on a machine without a GPU would not find each other, and each
