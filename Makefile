@@ -71,6 +71,8 @@ MODEL ?= qwen2_5_vl_7b
 NAME ?=
 # Of `accelerate launch`: LAUNCH='--config_file configs/accelerate/ddp.yaml --num_processes 8'
 LAUNCH ?=
+# Of the training: SETTINGS=trainer.gradient_accumulation_steps=1 keeps 32 rows a step on 8 GPUs
+SETTINGS ?=
 TABLE3 := runs/table3
 TABLE3_NAME = $(if $(NAME),model.name=$(NAME))
 TRAINED := $(foreach row,sft dpo simpo orpo ours,$(TABLE3)/$(MODEL)_$(row))
@@ -84,7 +86,7 @@ $(TABLE3)/$(MODEL)_vanilla/benchmark/run.json: | $(VENV)/installed
 
 # A row's program has the name of its method; ours is DPO's. A run that was stopped goes on.
 $(TRAINED:%=%/run.json): $(TABLE3)/$(MODEL)_%/run.json: | $(VENV)/installed
-	$(BIN)/accelerate launch $(LAUNCH) recipes/$(patsubst ours,dpo,$*).py experiment=table3/$(MODEL)_$* $(TABLE3_NAME) resume=true
+	$(BIN)/accelerate launch $(LAUNCH) recipes/$(patsubst ours,dpo,$*).py experiment=table3/$(MODEL)_$* $(TABLE3_NAME) $(SETTINGS) resume=true
 
 $(TRAINED:%=%/benchmark/run.json): %/benchmark/run.json: %/run.json
 	$(BIN)/python evaluate/benchmark.py experiment=table3/$(MODEL)_vanilla $(TABLE3_NAME) adapter=$*/adapter out=$*/benchmark

@@ -6,7 +6,6 @@ nothing is kept here about how far it came.
 
 from __future__ import annotations
 
-import re
 import shlex
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from types import FrameType
 from hydra.core.hydra_config import HydraConfig
 
 from align.cli.programs import find_program
+from align.sweeping.words import quoted
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,8 @@ def settings_of(step: str, overrides: Iterable[str] | None = None) -> tuple[str,
 
 
 def override(name: str, value: str | Path) -> str:
-    """`name=value`, the value quoted where Hydra would read more than a word into it."""
-    text = str(value)
-    if not re.fullmatch(r"[\w./-]+", text):
-        text = "'" + text.replace("'", "\\'") + "'"
-    return f"{name}={text}"
+    """`name=value`, the value quoted where Hydra would read another one into it."""
+    return f"{name}={quoted(value)}"
 
 
 def _shell(word: str) -> str:

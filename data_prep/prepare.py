@@ -2,7 +2,7 @@
 
     python data_prep/prepare.py                                            the sample photographs
     python data_prep/prepare.py source=table input=FILE.csv images=FOLDER out=data/mine \
-        source.map='{image: picture, question: text, category: kind, answers: gold}' \
+        source.map='{image: picture, question: text, category: kind, answers: gold, reason: why}' \
         model=hub model.name=OWNER/NAME                                    your questions, images and model
     python data_prep/prepare.py ... teacher=model endpoint=openai endpoint.model=openai/gpt-4o
     python data_prep/prepare.py ... on_bad_row=skip                        without rows that cannot be used

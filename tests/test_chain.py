@@ -32,7 +32,20 @@ def test_overrides_go_to_those_they_are_meant_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["a/b-c.jsonl", "my pics", "it's here", "a,b", "{x}", "null pics", "x=y", "$(w)"]
+    "value",
+    [
+        "a/b-c.jsonl",
+        "my pics",
+        "it's here",
+        "a,b",
+        "{x}",
+        "null pics",
+        "x=y",
+        "$(w)",
+        "null",
+        "2024",
+        "back\\",
+    ],
 )
 def test_a_value_reaches_hydra_as_it_is(value: str) -> None:
     [parsed] = OverridesParser.create().parse_overrides([override("images", value)])
