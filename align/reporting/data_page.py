@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, get_args
 
 from markupsafe import Markup
@@ -150,5 +151,6 @@ def _picture(root: str | Path | None, image: str) -> str | None:
 
 def _kinds(problems: Sequence[Problem]) -> list[Bin]:
     """Problems by their messages, without the values in them."""
-    blank = (re.sub(r"'[^']*'|\"[^\"]*\"|\b\d[\d,.x ]*", "…", problem.message)[:110] for problem in problems)
+    varies = r"'[^']*'|\"[^\"]*\"|\b\d(?:[\d,.x ]*\d)?"
+    blank = (shorten(re.sub(varies, "…", problem.message), 110, placeholder=" …") for problem in problems)
     return _shares(blank) if problems else []
