@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ FAMILIES["mine"] = Family("mine", ("model.eye",), ("model.bridge",), ("model.mou
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No extension loaded, tables that are put back afterwards, and a working directory."""
     monkeypatch.setattr(extensions, "_loaded", None)
+    monkeypatch.setattr(extensions, "_failed", None)
+    for name in ("my_loss", "my_reader", "packaged_loss"):  # of an earlier test
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(losses, "_KINDS", dict(losses._KINDS))
     for table in (SOURCES, FAMILIES):
         monkeypatch.setitem(table, "mine", None)  # and so taken out in the end
@@ -87,8 +91,41 @@ def test_an_installed_package_needs_no_variable(fresh: Path, monkeypatch: pytest
 
 def test_a_file_that_is_not_there(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOHOALIGN_EXTENSIONS", "no_such.py")
-    with pytest.raises(FileNotFoundError, match=r"MOHOALIGN_EXTENSIONS names no_such\.py"):
+    for _ in range(2):  # not "no such term" to whoever asks next
+        with pytest.raises(FileNotFoundError, match=r"MOHOALIGN_EXTENSIONS names no_such\.py"):
+            parse_losses({"gap": {}})
+
+
+def test_what_a_module_raises_is_raised_each_time(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / "my_loss.py").write_text("import no_such_package")
+    monkeypatch.setenv("MOHOALIGN_EXTENSIONS", "my_loss.py")
+    for look_up in (lambda: parse_losses({"gap": {}}), lambda: make_source("mine", {})):
+        with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+            look_up()
+    assert "my_loss" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["json.py", "torch.py", "wave.py", "sys.py"])  # loaded, not yet, built in
+def test_a_file_does_not_take_the_place_of_another_module(
+    name: str, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fresh / name).write_text(LOSS)
+    monkeypatch.setenv("MOHOALIGN_EXTENSIONS", name)
+    before = sys.modules.get(name.removesuffix(".py"))
+    with pytest.raises(ValueError, match=rf"names {name}, but there is a module .* such as my_{name}"):
         parse_losses({"gap": {}})
+    assert sys.modules.get(name.removesuffix(".py")) is before
+
+
+def test_a_file_that_can_be_imported_is_imported_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / "my_loss.py").write_text(LOSS)
+    monkeypatch.syspath_prepend(fresh)  # as of a script that lies beside it
+    monkeypatch.setenv("MOHOALIGN_EXTENSIONS", "my_loss.py")
+    monkeypatch.setattr(losses, "_KINDS", dict(losses._KINDS))
+    import my_loss
+
+    assert parse_losses({"gap": {"margin": 0}}).terms[0].parameters == {"margin": 0.0}
+    assert sys.modules["my_loss"] is my_loss
 
 
 def test_a_setting_of_a_users_term_is_a_finite_number(fresh: Path) -> None:

@@ -122,3 +122,9 @@ def use_cpu_threads(threads: int | None) -> int:
         raise ValueError(f"threads={threads}: give a positive number, or null for all cores")
     torch.set_num_threads(threads)
     return threads
+
+
+def rows_per_step(args: TrainingArguments) -> str:
+    """How many rows (for preferences: pairs) make a step of the optimizer, and why so many."""
+    rows, times, processes = args.train_batch_size, args.gradient_accumulation_steps, args.world_size
+    return f"{rows * times * processes} rows a step ({rows} x {times} accumulated x {processes} process(es))"

@@ -33,7 +33,7 @@ from align.models.preparing import is_sharded, prepare_for_training, refuse_unsu
 from align.records import DataError, Pair, SFTRow, write_json
 from align.run import content_digest, run_folder, to_plain, write_run_json
 from align.tracking.tracking import Tracking
-from align.training.arguments import sharding_of, training_arguments, use_cpu_threads
+from align.training.arguments import rows_per_step, sharding_of, training_arguments, use_cpu_threads
 from align.training.attention import compute_dtype
 from align.training.audit import Audit, Planned, audit_rows
 from align.training.checks import refuse_combination, refuse_missing, refuse_without_gpu
@@ -217,8 +217,7 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
             tracking.uses(*inputs_of_training(Path(file), evaluation, model))
             trainer.add_callback(TrackedTraining(tracking))
         say(
-            f"{cfg.method} on {trainer.accelerator.device}: {args.world_size} process(es), "
-            f"{threads} thread(s)"
+            f"{cfg.method} on {trainer.accelerator.device}: {rows_per_step(args)}, {threads} thread(s)"
         )
         with advised(planned, audited):
             trainer.train(resume_from_checkpoint=checkpoint)

@@ -11,8 +11,10 @@
 # it), the same Python environment under the same path, and a login by key (`ssh HOST true` asks for nothing).
 #
 # Variables: MAIN_ADDRESS, the first host's address for the others (its name, unless given); MAIN_PORT, a free port
-# of it (29500). NCCL_*, GLOO_* and OMP_NUM_THREADS are handed on: where a host has several networks,
-# NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME name the one to use.
+# of it (29500). Handed on are NCCL_*, GLOO_*, OMP_NUM_THREADS, MOHOALIGN_EXTENSIONS, HF_HOME, HF_HUB_OFFLINE and
+# WANDB_MODE, WANDB_PROJECT, WANDB_ENTITY, WANDB_DIR. Where a host has several networks, NCCL_SOCKET_IFNAME and
+# GLOO_SOCKET_IFNAME name the one to use. Keys (HF_TOKEN, WANDB_API_KEY, ...) are not handed on, since `ps` would
+# show them: log in on every host (`hf auth login`, `wandb login`), or set them in its shell's start-up file.
 #
 # One host's failure ends all. Ctrl-C ends all. Then the same command goes on, for training with resume=true.
 set -euo pipefail
@@ -32,7 +34,8 @@ program=$(command -v mohoalign) || {
 }
 
 handed_on=()
-for name in $(compgen -e | grep -E '^(NCCL_|GLOO_|OMP_NUM_THREADS$)'); do
+pattern='^(NCCL_.*|GLOO_.*|OMP_NUM_THREADS|MOHOALIGN_EXTENSIONS|HF_HOME|HF_HUB_OFFLINE|WANDB_(MODE|PROJECT|ENTITY|DIR))$'
+for name in $(compgen -e | grep -E "$pattern"); do
     handed_on+=("$name=${!name}")
 done
 

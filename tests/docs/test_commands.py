@@ -118,7 +118,7 @@ def test_marks_say_what_is_so(page: Path) -> None:
 
 
 def assert_runs(mark: Mark, commands: list[Command], where: str) -> None:
-    """The named file, or test, is there, and holds the names of the programs that the commands call."""
+    """The named file, or test, is there, and its code names the programs that the commands call."""
     file, _, test = mark.text.partition("::")
     assert (ROOT / file).is_file(), f"{where}: there is no {file}"
     text = (ROOT / file).read_text(encoding="utf-8")
@@ -129,7 +129,45 @@ def assert_runs(mark: Mark, commands: list[Command], where: str) -> None:
         for words in simple_commands(command.text):
             call = call_of(words, ROOT)
             named = call.file.stem if call else words[1] if words[0] == "mohoalign" else words[0]
-            assert named in text, f"{where}: {file} does not run {named}"
+            assert names(ast.parse(text), named), f"{where}: {file} does not run {named}"
+
+
+def names(tree: ast.AST, program: str) -> bool:
+    """Whether code imports or calls a program, or has its name or file as a word of a string, docstrings not.
+
+    `method=dpo` and `runs/dpo` are no words that name it.
+    """
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            words = node.value.split()
+            found |= {*words, *(name.removesuffix(".py") for name in file_names(words))}
+        elif isinstance(node, ast.Call):
+            found.add(ast.unparse(node.func).removesuffix(".main"))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return program in found
+
+
+def file_names(words: list[str]) -> list[str]:
+    return [Path(word).name for word in words if word.endswith(".py")]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('run("dpo", "out=x")', True),
+        ('run(f"{python} recipes/dpo.py", ROOT)', True),
+        ("import dpo", True),
+        ("dpo.main()", True),
+        ('"""Runs dpo."""  # and dpo again', False),
+        ('run("sft", "method=dpo", "out=runs/dpo")', False),
+        ("dpo_losses(dpo=1)", False),
+    ],
+)
+def test_a_mark_is_held_by_code_that_names_the_program(code: str, found: bool) -> None:
+    assert names(ast.parse(code), "dpo") is found
 
 
 # --- Run ----------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_two_processes_equal_one(rows_root: Path, tmp_path: Path) -> None:
     halves = [*settings, "trainer.per_device_train_batch_size=4"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     said = run([*launcher, *command("dpo", rows_root, two, *halves)], tmp_path)
-    assert "2 process(es)" in said
+    assert "8 rows a step (4 x 1 accumulated x 2 process(es))" in said
     assert said.count("step     3/3") == 1
     whole = [*settings, "trainer.per_device_train_batch_size=8"]
     run([sys.executable, *command("dpo", rows_root, one, *whole)], tmp_path)
