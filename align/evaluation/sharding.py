@@ -19,7 +19,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -227,7 +227,8 @@ class Heartbeat:
     """Tells the other processes every `PERIOD` seconds how far this one is, and hears of them.
 
     While the block lasts, a process that ends or falls silent ends this one, with a message: its responses
-    are on the disk, and what it would wait for will not come.
+    are on the disk, and what it would wait for will not come. So does whatever else goes wrong here, such as
+    a `show` that cannot write to a closed pipe.
     """
 
     def __init__(self, responses: ResponseCache, asked: int) -> None:
@@ -256,29 +257,39 @@ class Heartbeat:
         self._all.wait()
 
     def _run(self) -> None:
-        heard = list(self.heard)
         try:
-            while not all(done for done, *_ in self.heard):
-                self._done.wait(PERIOD)
-                mine = self._done.is_set(), self._responses.hits + self._responses.stored, self._asked
-                dist.all_gather_object(heard, mine, group=self._group)
-                self.heard = list(heard)
-                if self.show is not None:
-                    self.show(sum(answered for _, answered, _ in heard))
-                if self._done.is_set():
-                    self._all.wait(PERIOD)  # for those that are not done
-        except RuntimeError as error:
-            said = str(error).splitlines()[0]
-            print(
-                f"\n[{here()}] another process of this launch has ended, or was not heard of for "
-                f"{SILENCE.total_seconds():.0f} s: {said}\nWhat stopped it stands in its own messages, which "
-                "may be on another node. All responses so far are kept: the same command on every node goes "
-                "on from them, also with another number of processes",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._beat()
+        except BaseException as error:  # of any kind: nobody else would end what waits for this thread
+            said = f"{error}" if isinstance(error, LaunchError) else f"{type(error).__name__}: {error}"
+            with suppress(Exception):  # the terminal may be what is gone
+                print(
+                    f"\n[{here()}] {said}\nAll responses so far are kept: the same command on every node "
+                    "goes on from them, also with another number of processes",
+                    file=sys.stderr,
+                    flush=True,
+                )
             os._exit(1)
-        self._all.set()
+        else:
+            self._all.set()
+
+    def _beat(self) -> None:
+        heard = list(self.heard)
+        while not all(done for done, *_ in self.heard):
+            self._done.wait(PERIOD)
+            mine = self._done.is_set(), self._responses.hits + self._responses.stored, self._asked
+            try:
+                dist.all_gather_object(heard, mine, group=self._group)
+            except RuntimeError as error:
+                raise LaunchError(
+                    "another process of this launch has ended, or was not heard of for "
+                    f"{SILENCE.total_seconds():.0f} s: {str(error).splitlines()[0]}\nWhat stopped it stands "
+                    "in its own messages, which may be on another node"
+                ) from error
+            self.heard = list(heard)
+            if self.show is not None:
+                self.show(sum(answered for _, answered, _ in heard))
+            if self._done.is_set():
+                self._all.wait(PERIOD)  # for those that are not done
 
 
 def _ask(task: BenchmarkTask, samples: Sequence[Sample], subject: Subject, model: Model) -> None:

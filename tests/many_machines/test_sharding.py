@@ -1,4 +1,4 @@
-"""A benchmark's shares: who asks what, on which device, and what becomes of the responses."""
+"""A benchmark's shares: who asks what, on which device, what becomes of the responses, and who waits."""
 
 import sqlite3
 from pathlib import Path
@@ -9,8 +9,17 @@ from inspect_ai.model import ModelOutput
 
 from align.cli.launching import command_for
 from align.cli.programs import ProgramError, find_program
+from align.evaluation import sharding
 from align.evaluation.response_cache import ResponseCache, ResponseCacheError
-from align.evaluation.sharding import ShareCache, _snapshot, absorb, device_of_process, joined, share_of
+from align.evaluation.sharding import (
+    Heartbeat,
+    ShareCache,
+    _snapshot,
+    absorb,
+    device_of_process,
+    joined,
+    share_of,
+)
 from align.launch import LaunchError
 
 
@@ -105,6 +114,65 @@ def test_a_share_of_another_form_is_not_thrown_away(tmp_path: Path) -> None:
     with pytest.raises(ResponseCacheError, match=r"1\.sqlite"):
         absorb(shares, tmp_path / "responses.sqlite")
     assert (shares / "1.sqlite").exists()
+
+
+class Counts:
+    """A cache of responses, of which a heartbeat only asks how many there are."""
+
+    hits, stored = 3, 1
+
+
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Status numbers that a heartbeat ended this process with. It is the only process of its launch."""
+    found: list[int] = []
+    monkeypatch.setattr(sharding.dist, "new_group", lambda **_: None)
+    monkeypatch.setattr(
+        sharding.dist, "all_gather_object", lambda heard, mine, group: heard.__setitem__(0, mine)
+    )
+    monkeypatch.setattr(sharding.os, "_exit", found.append)
+    monkeypatch.setattr(sharding, "PERIOD", 0.01)
+    return found
+
+
+def test_a_heartbeat_shows_how_far_all_are_and_lets_go(exits: list[int]) -> None:
+    shown: list[int] = []
+    with Heartbeat(Counts(), 4) as heartbeat:  # type: ignore[arg-type]
+        heartbeat.show = shown.append
+    assert heartbeat.heard == [(True, 4, 4)]
+    assert set(shown) == {4}
+    assert exits == []
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError("Broken pipe"), ValueError("no such bar"), SystemExit(3)])
+def test_what_goes_wrong_in_a_heartbeat_ends_the_process(
+    error: BaseException, exits: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    heartbeat = Heartbeat(Counts(), 4)  # type: ignore[arg-type]
+    heartbeat.show = fail
+    heartbeat.__enter__()
+    heartbeat._thread.join(timeout=60)  # it would have waited for ever for `done_by_all`
+    assert exits == [1]
+    said = capsys.readouterr().err
+    assert f"{type(error).__name__}: {error}" in said
+    assert "All responses so far are kept" in said
+
+
+def test_a_process_that_is_gone_is_said_to_be(
+    exits: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise RuntimeError("Connection closed by peer\nat transport.cc")
+
+    monkeypatch.setattr(sharding.dist, "all_gather_object", gone)
+    heartbeat = Heartbeat(Counts(), 4)  # type: ignore[arg-type]
+    heartbeat.__enter__()
+    heartbeat._thread.join(timeout=60)
+    assert exits == [1]
+    assert "another process of this launch has ended" in capsys.readouterr().err
 
 
 def test_a_benchmark_is_launched_where_the_launchers_options_ask_for_it() -> None:
