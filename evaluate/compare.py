@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
         folder, config["outputs"], comparison, page=page, title=cfg.title, problems=problems
     )
     write_run_json(folder, config=cfg, seeds=cfg.seed, inputs=inputs_of(runs))
-    with tracking.run():
+    with tracking.run(), tracking.guarded("comparison"):
         shown = choose_examples(runs, comparison["base"], cfg.examples)
         track_comparison(tracking, comparison, runs, shown, folder=folder, written=written)
 

@@ -34,17 +34,23 @@ def track_rows(
     if not tracking.on:
         return
     tracking.record(record)
-    tracking.uses(*(of_path(path, DATASET) for path in inputs.values()))
-    counts = {name: section[name] for name in ("rows", "questions", "images") if name in section}
-    for what in ("kinds", "categories"):
-        counts |= {f"{what}/{name}": count for name, count in section[what].items()}
-    tracking.summary({f"data/{name}": count for name, count in counts.items()})
-    tracking.table("data/examples", _some(rows, tracking.settings.examples, root))
-    limits = "\n".join(f"- {limit}" for limit in section["limits"])
-    said = f"{section['rows']} {section['form']}, {section['kinds']}.\n\nLimits:\n{limits}"
-    tracking.made(of_path(output, DATASET).told(said, {name: section[name] for name in ("rows", "kinds")}))
-    files = of_files(card.parent, [card, card.with_name("data_card.json")], REPORT)
-    tracking.made(files.named(f"{name_of(card.parent)}-data-card"))
+    with tracking.guarded("uses"):
+        tracking.uses(*(of_path(path, DATASET) for path in inputs.values()))
+    with tracking.guarded("summary"):
+        counts = {name: section[name] for name in ("rows", "questions", "images") if name in section}
+        for what in ("kinds", "categories"):
+            counts |= {f"{what}/{name}": count for name, count in section[what].items()}
+        tracking.summary({f"data/{name}": count for name, count in counts.items()})
+    with tracking.guarded("table"):
+        tracking.table("data/examples", _some(rows, tracking.settings.examples, root))
+    with tracking.guarded("made"):
+        limits = "\n".join(f"- {limit}" for limit in section["limits"])
+        said = f"{section['rows']} {section['form']}, {section['kinds']}.\n\nLimits:\n{limits}"
+        tracking.made(
+            of_path(output, DATASET).told(said, {name: section[name] for name in ("rows", "kinds")})
+        )
+        files = of_files(card.parent, [card, card.with_name("data_card.json")], REPORT)
+        tracking.made(files.named(f"{name_of(card.parent)}-data-card"))
 
 
 def _some(rows: Sequence[Pair | SFTRow], count: int, root: str) -> Table:

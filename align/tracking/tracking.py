@@ -37,7 +37,8 @@ class Tracking:
 
     A tracker that cannot begin is named on the terminal and left out, one that fails later is named, and left
     out when it fails again and again: figures stand in the run folder as well, and a run is worth more than
-    its curves. Only the main process of a launch has trackers.
+    its curves. What a program makes only for its trackers, it makes inside `guarded`. Only the main process
+    of a launch has trackers.
 
     Args:
         config: the program's configuration; `config["tracking"]` says what to report to. Secrets in it are
@@ -134,6 +135,17 @@ class Tracking:
                     tracker.give_up()
                     del self._trackers[name]
 
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """For what is made only to be told, such as an artifact: an error is said, and the run goes on.
+
+        What is left of the block is not told; the trackers stay.
+        """
+        try:
+            yield
+        except Exception as error:
+            _note("tracking", what, error, "the run goes on")
+
     def config(self, values: Mapping[str, Any]) -> None:
         """Add to the configuration; secrets in it are hidden."""
         shown = hide_secrets(dict(values))
@@ -173,8 +185,9 @@ class Tracking:
         """What `run.json` says beside the configuration: versions, commit, seeds, digests, hardware, cost."""
         if not self.on:
             return
-        found = json.loads(run_json.read_text(encoding="utf-8"))
-        self.config({"record": {name: value for name, value in found.items() if name not in _TOLD}})
+        with self.guarded("record"):
+            found = json.loads(run_json.read_text(encoding="utf-8"))
+            self.config({"record": {name: value for name, value in found.items() if name not in _TOLD}})
         self._each("file", lambda tracker: tracker.file(run_json))
 
     def with_wandb(self, tell: Callable[[Any, Any], None]) -> None:

@@ -214,11 +214,10 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
     with tracking.run(resume=cfg.resume, step=step_of(checkpoint)):
         if tracking.on:
             tracking.config({"parameters": parameters, "model_digest": loaded.digest})
-            tracking.uses(*inputs_of_training(Path(file), evaluation, model))
+            with tracking.guarded("uses"):
+                tracking.uses(*inputs_of_training(Path(file), evaluation, model))
             trainer.add_callback(TrackedTraining(tracking))
-        say(
-            f"{cfg.method} on {trainer.accelerator.device}: {rows_per_step(args)}, {threads} thread(s)"
-        )
+        say(f"{cfg.method} on {trainer.accelerator.device}: {rows_per_step(args)}, {threads} thread(s)")
         with advised(planned, audited):
             trainer.train(resume_from_checkpoint=checkpoint)
 
@@ -234,7 +233,8 @@ def _train(cfg: DictConfig, folder: Path) -> Path:
             )
             tracking.record(record)
         if tracking.on:
-            tracking.made(trained(result, base=loaded.name, base_digest=loaded.digest, method=cfg.method))
+            with tracking.guarded("made"):
+                tracking.made(trained(result, base=loaded.name, base_digest=loaded.digest, method=cfg.method))
     say(f"{result.name}: {result}")
     return result
 

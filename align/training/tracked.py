@@ -28,7 +28,8 @@ class TrackedTraining(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._pace.start(state)
-        self._tracking.config({"arguments": args.to_sanitized_dict(), "steps": state.max_steps})
+        with self._tracking.guarded("config"):
+            self._tracking.config({"arguments": args.to_sanitized_dict(), "steps": state.max_steps})
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any

@@ -43,13 +43,18 @@ def finish(process):
     return said
 
 
-def test_the_builder_of_pairs_tells_where_they_come_from(tmp_path):
-    root = tmp_path / "data" / "world"
+def make_world(folder):
+    root = folder / "data" / "world"
     asked = [q for q in build_questions(root, train=24, test=12) if q.split == "train" and not q.answerable]
     write_records(
         root / "responses.jsonl",
         [Response(question_id=q.id, model="tiny_vlm", text="The star is red.") for q in asked],
     )
+    return root
+
+
+def test_the_builder_of_pairs_tells_where_they_come_from(tmp_path):
+    root = make_world(tmp_path)
     words = ["data_prep/build_pairs.py", "folder=data/world", "out=runs/pairs", "tracking=wandb"]
     finish(start([*words, "tracking.group=all"], tmp_path))
     run = read_run(tmp_path / "runs/pairs")
@@ -162,6 +167,36 @@ def test_training_that_is_killed_goes_on_in_the_same_run(rows, tmp_path):
     ]
     check_training_panels(second)
     check_tensorboard(out / "tensorboard", steps)
+
+
+FAILING = """
+import runpy, sys
+from pathlib import Path
+import align.tracking.artifacts
+
+def fail(path):
+    raise OSError(f"{path}: stale file handle")
+
+align.tracking.artifacts.content_digest = fail
+sys.argv = sys.argv[1:]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_artifacts_that_cannot_be_made_cost_no_run(rows, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    make_world(tmp_path)
+    driver, tracking = str(tmp_path / "failing.py"), "tracking.report_to=tensorboard"
+    builds = [str(ROOT / "data_prep/build_pairs.py"), "folder=data/world", "out=runs/pairs"]
+    trains = [str(ROOT / "recipes/dpo.py"), "data=files", "data.pairs=data/pairs.jsonl", "data.root=data"]
+    trains += ["probe=none", "reference.folder=reference", "threads=1", "out=runs/dpo"]
+    trains += ["trainer.per_device_train_batch_size=4", "trainer.max_steps=1", "trainer.save_strategy=no"]
+    for said in map(finish, [start([driver, *words, tracking], tmp_path) for words in (builds, trains)]):
+        for what in ("uses", "made"):
+            assert f"note: tracking failed at `{what}` (OSError: " in said
+    assert (tmp_path / "data/world/pairs.jsonl").is_file()
+    assert (tmp_path / "runs/dpo/adapter/adapter_model.safetensors").is_file()
 
 
 def check_training_panels(run):

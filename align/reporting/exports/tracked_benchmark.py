@@ -33,12 +33,26 @@ def track_benchmark(tracking: Tracking, folder: Path, config: Mapping[str, Any])
     """
     if not tracking.on:
         return
-    tasks, record = read_folder(folder.name, folder)
-    if trained := training_of(config.get("adapter")):
-        tracking.config({"training": trained})
-    tracking.config({"model_label": next(iter(tasks.values())).results["model"].get("label")})
+    with tracking.guarded("benchmark"):
+        tasks, record = read_folder(folder.name, folder)
+        _tell(tracking, folder, config, tasks, record)
+
+
+def _tell(
+    tracking: Tracking,
+    folder: Path,
+    config: Mapping[str, Any],
+    tasks: Mapping[str, TaskRows],
+    record: Mapping[str, Any],
+) -> None:
+    model = next(iter(tasks.values())).results["model"]
+    with tracking.guarded("config"):
+        if trained := training_of(config.get("adapter")):
+            tracking.config({"training": trained})
+    tracking.config({"model_label": model.get("label")})
     tracking.record(folder / RECORD)
-    tracking.uses(*_inputs(record, config, next(iter(tasks.values())).results["model"]))
+    with tracking.guarded("uses"):
+        tracking.uses(*_inputs(record, config, model))
     rows = [[task.name, *cells] for task in tasks.values() for cells in _figures(task.results)]
     tracking.summary(
         {
@@ -48,7 +62,8 @@ def track_benchmark(tracking: Tracking, folder: Path, config: Mapping[str, Any])
     )
     tracking.table("figures", Table(COLUMNS, rows))
     for task in tasks.values():
-        tracking.table(f"{task.name}/samples", _samples(task, tracking.settings.examples))
+        with tracking.guarded("table"):
+            tracking.table(f"{task.name}/samples", _samples(task, tracking.settings.examples))
     counts = {name: len(task.rows) for name, task in tasks.items()}
     tracking.made(benchmark_artifact(folder).told(metadata={"samples": counts}))
 

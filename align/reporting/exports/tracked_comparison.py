@@ -38,16 +38,20 @@ def track_comparison(
     if not tracking.on:
         return
     tracking.record(folder / "run.json")
-    tracking.uses(*(benchmark_artifact(one.folder) for run in runs for one in run.all_runs))
-    tracking.summary(_summary(comparison))
-    rows = [[row[column] for column in COLUMNS] for row in tidy_rows(comparison)]
-    tracking.table("figures", Table(COLUMNS, rows))
-    tracking.table("examples", _examples(runs, examples))
+    with tracking.guarded("uses"):
+        tracking.uses(*(benchmark_artifact(one.folder) for run in runs for one in run.all_runs))
+    with tracking.guarded("figures"):
+        tracking.summary(_summary(comparison))
+        rows = [[row[column] for column in COLUMNS] for row in tidy_rows(comparison)]
+        tracking.table("figures", Table(COLUMNS, rows))
+    with tracking.guarded("examples"):
+        tracking.table("examples", _examples(runs, examples))
     tracking.with_wandb(lambda wandb, run: run.log(_plots(wandb, comparison)))
     for page in written:
         if page.suffix == ".html":
             tracking.page("report", page)
-    tracking.made(of_files(folder, written, REPORT))
+    with tracking.guarded("made"):
+        tracking.made(of_files(folder, written, REPORT))
 
 
 def _summary(comparison: Mapping[str, Any]) -> dict[str, Any]:
