@@ -180,7 +180,9 @@ class _Run:
         words = [*self.job.benchmark, *subject, f"out={quoted(folder)}"]
         if self.plan.cache is not None:
             words.append(f"cache={quoted(self.plan.cache)}")
-        ended = self.stage("benchmark", command_for(find_program("benchmark"), words))
+        ended = self.stage(
+            "benchmark", command_for(find_program("benchmark"), [*self.plan.benchmark_launch, *words])
+        )
         self.check(ended, "the benchmark", folder / "run.json")
 
     def stage(

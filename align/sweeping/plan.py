@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +22,7 @@ import align.run  # noqa: F401  # its resolvers stand in the configurations
 from align.cli.launching import accelerate_config
 from align.cli.programs import find_program, home
 from align.records import stable_id, write_json
-from align.sweeping.words import key_of, quoted, value_of
+from align.sweeping.words import key_of, quoted, search_path, value_of
 
 PLAN = "sweep.json"
 _LEAVES_RESULT = ("tracking", "threads")
@@ -52,10 +53,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all jobs have in common, and the jobs."""
+    """What all jobs have in common, and the jobs.
+
+    `launch` and `benchmark_launch` are options of the recipe's command and of the benchmark's; `axes` is the
+    space of a search.
+    """
 
     name: str
     launch: tuple[str, ...] = ()
+    benchmark_launch: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
     adapter: str = "last"
     gpus: tuple[tuple[int, ...], ...] = ()
     cache: str | None = None
@@ -100,10 +107,14 @@ def _tuples(found: dict[str, Any]) -> dict[str, Any]:
 def continue_plan(found: Plan | None, wanted: Plan, folder: str | Path) -> Plan:
     """`wanted` with the jobs that the folder's plan has already.
 
-    Raises `ValueError` where the two measure differently, so that their jobs could not be compared.
+    Raises `ValueError` where the two measure differently, so that their jobs could not be compared, or search
+    in different spaces, which one study cannot hold.
     """
     if found is None:
         return wanted
+    if found.benchmark != wanted.benchmark and not _benchmark_begun(Path(folder)):
+        # A word of the benchmark that was wrong: what was trained is kept, what was to be asked is not.
+        found = replace(found, benchmark=wanted.benchmark, jobs=tuple(found.trained))
     for name, setting in (("benchmark", "benchmark"), ("adapter", "adapter")):
         if getattr(found, name) != getattr(wanted, name):
             raise ValueError(
@@ -114,7 +125,18 @@ def continue_plan(found: Plan | None, wanted: Plan, folder: str | Path) -> Plan:
         raise ValueError(
             f"{folder} holds a sweep with search={found.search.get('kind')}: give another out=FOLDER"
         )
+    if found.axes and found.axes != wanted.axes:
+        raise ValueError(
+            f"{folder} holds a search over {_shown(found.axes)}, and this one is over {_shown(wanted.axes)}: "
+            "a search goes on in the space that it began with. Give that, or another out=FOLDER"
+        )
     return replace(wanted, jobs=found.jobs)
+
+
+def _benchmark_begun(folder: Path) -> bool:
+    """Whether a task of a benchmark has its folder, which holds it to the settings that it was begun with."""
+    found = [*folder.glob("*/benchmark/*/"), *folder.glob("jobs/*/benchmark/*/")]
+    return any(task.is_dir() and not task.name.startswith(".") for task in found)
 
 
 def _shown(value: Any) -> str:
@@ -124,9 +146,11 @@ def _shown(value: Any) -> str:
 class Composer:
     """Makes jobs of words, and finds what is wrong with them before the first one starts."""
 
-    def __init__(self, *, name: str, recipe: str | None, benchmark: Sequence[str]) -> None:
+    def __init__(
+        self, *, name: str, recipe: str | None, benchmark: Sequence[str], config_dir: Path | None = None
+    ) -> None:
         self.name, self.recipe, self.benchmark = name, recipe, tuple(benchmark)
-        self._configs = home() / "configs"
+        self._configs, self._more = home() / "configs", config_dir
 
     def base(self, words: Sequence[str], tracking: str | None = None) -> Job:
         """The benchmark of the model that jobs with these words start from.
@@ -172,7 +196,8 @@ class Composer:
             )
         asked = self._asked(words)
         content = sorted(word for word in words if key_of(word).partition(".")[0] not in _LEAVES_RESULT)
-        id = f"{recipe}-{stable_id(recipe, *content, *asked)[:10]}"
+        # What the benchmark asks is no part of it: a word of it that was wrong costs no training.
+        id = f"{recipe}-{stable_id(recipe, *content, *_of_model(words))[:10]}"
         job = Job(
             id=id,
             recipe=recipe,
@@ -190,7 +215,8 @@ class Composer:
         """The recipe that trains by these words: the one named like the method, or else by its rows."""
         method = next((value_of(word) for word in reversed(words) if key_of(word) == "method"), None)
         if method is not None:
-            known = sorted(path.stem for path in (self._configs / "method").glob("*.yaml"))
+            places = [self._configs, *([] if self._more is None else [self._more])]
+            known = sorted(path.stem for place in places for path in (place / "method").glob("*.yaml"))
             if method not in known:
                 raise ValueError(f"method={method}: there are {', '.join(known)}")
             if (home() / "recipes" / f"{method}.py").is_file():
@@ -200,7 +226,7 @@ class Composer:
 
     def _asked(self, words: Sequence[str]) -> tuple[str, ...]:
         """The benchmark's words that decide what it measures."""
-        return (*(word for word in words if key_of(word).partition(".")[0] == "model"), *self.benchmark)
+        return (*_of_model(words), *self.benchmark)
 
     def _tracked(
         self, asked: Sequence[str], words: Sequence[str], choice: str | None, name: str
@@ -225,26 +251,59 @@ class Composer:
         """A program's configuration with these words, and what is chosen of each group."""
         name = find_program(program).config_name()
         assert name is not None
+        more = [] if self._more is None else [search_path(self._more)]
         with initialize_config_dir(str(self._configs), version_base="1.3"):
             try:
-                config = compose(name, overrides=list(words), return_hydra_config=True)
+                config = compose(name, overrides=[*more, *words], return_hydra_config=True)
             except HydraException as error:
                 said = str(error).strip()
                 raise ValueError(f"{program} does not take {' '.join(words)}:\n{said}") from error
         return config, dict(config.hydra.runtime.choices)
 
 
+def _of_model(words: Sequence[str]) -> list[str]:
+    return [word for word in words if key_of(word).partition(".")[0] == "model"]
+
+
 def launch_words(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The `accelerate` settings as options of the launcher. Raises `ProgramError` for a missing file."""
+    """The `accelerate` settings as options of the launcher.
+
+    Raises `ProgramError` for a missing file, `ValueError` for one of several machines.
+    """
+    file = _settings_of_file(settings)  # refuses what cannot be, before the first job
     words = []
     for name, value in settings.items():
-        if value is None:
-            continue
-        if name == "config":
-            accelerate_config(str(value))  # refuses what is not there, before the first job
-            name = "accelerate"
-        words += [f"--{name}", str(value)]
-    several = int(settings.get("num_processes") or 1) > 1 and int(settings.get("num_machines") or 1) == 1
-    if several and settings.get("main_process_port") is None:
+        if value is not None:
+            words += ["--accelerate" if name == "config" else f"--{name}", str(value)]
+    if settings.get("main_process_port") is None and file.get("main_process_port") is None:
         words += ["--main_process_port", "0"]  # a free one: jobs may run side by side
     return tuple(words)
+
+
+def benchmark_launch_words(settings: Mapping[str, Any], benchmark: Sequence[str]) -> tuple[str, ...]:
+    """Options with which the benchmark is asked by as many processes as train, each on a GPU of its own.
+
+    None where one process trains, where the configuration is for CPUs, or where the benchmark's words choose
+    a device.
+    """
+    file = _settings_of_file(settings)
+    several = int(settings.get("num_processes") or file.get("num_processes") or 1)
+    if several < 2 or file.get("use_cpu") or any(key_of(word) == "device" for word in benchmark):
+        return ()
+    words = ["--num_processes", str(several), "--main_process_port", "0"]
+    gpus = settings.get("gpu_ids") or file.get("gpu_ids")
+    return (*words, *(() if gpus is None else ("--gpu_ids", str(gpus))))
+
+
+def _settings_of_file(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `accelerate.config` says; empty without one."""
+    if settings.get("config") is None:
+        return {}
+    file = accelerate_config(str(settings["config"]))[1]
+    found: dict[str, Any] = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    if int(found.get("num_machines") or 1) > 1:
+        raise ValueError(
+            f"accelerate.config={settings['config']}: {file} is for {found['num_machines']} machines, and a "
+            "job of a sweep is on one: choose another file"
+        )
+    return found

@@ -56,21 +56,34 @@ class Search:
         self.space = {axis.key: distribution(axis) for axis in words.axes}
         self.study = open_study(out, settings)
 
-    def base(self) -> Job:
-        """The base of the trials, and whatever is wrong with a job of the space."""
-        return self._job(some_words(self.words), None)[1]
+    def check(self) -> None:
+        """Raises `ValueError` for what is wrong with a job of the space."""
+        self._job(some_words(self.words), None)
 
-    def next_trials(self) -> list[tuple[int, Job]]:
-        """Those that an earlier sweep began, then new ones; none when there are as many as were asked for."""
-        trials = self.study.get_trials(deepcopy=False)
+    def next_trials(self) -> list[tuple[int, Job, Job]]:
+        """Those that an earlier sweep began, then new ones; none when there are as many as were asked for.
+
+        Each is its number, its job and its job's base: a model may be what is searched.
+        """
+        trials = self._whole_trials()
         begun = [trial for trial in trials if trial.state == TrialState.RUNNING]
         new = min(self.settings["parallel"], self.settings["trials"] - len(trials))
         if not begun:
             begun = [self.study.ask(self.space) for _ in range(max(0, new))]  # type: ignore[misc]
         return [
-            (trial.number, self._job([f"{k}={_text(v)}" for k, v in trial.params.items()], trial.number)[0])
+            (trial.number, *self._job([f"{k}={_text(v)}" for k, v in trial.params.items()], trial.number))
             for trial in begun[: self.settings["parallel"]]
         ]
+
+    def _whole_trials(self) -> list[optuna.trial.FrozenTrial]:
+        """The trials without those whose values were not all drawn when the sweep that asked was killed."""
+        whole = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.params.keys() == self.space.keys():
+                whole.append(trial)
+            elif trial.state == TrialState.RUNNING:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+        return whole
 
     def tell(self, number: int, job: Job, plan: Plan) -> None:
         """What became of a trial. One that was cut off is left as it is: the next sweep goes on with it."""
@@ -103,7 +116,8 @@ def open_study(out: str | Path, settings: dict[str, Any]) -> optuna.Study:
     # Else a search that goes on would draw what it drew at its beginning.
     seed = settings["seed"] + len(study.get_trials(deepcopy=False))
     prune = settings.get("prune")
-    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    # Trials side by side: what is not told yet counts as bad, so that they are not all drawn at one place.
+    study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=settings.get("parallel", 1) > 1)
     study.pruner = (
         optuna.pruners.MedianPruner(n_startup_trials=prune["trials"], n_warmup_steps=prune["steps"])
         if prune

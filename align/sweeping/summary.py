@@ -152,7 +152,12 @@ def repeat_command(out: Path, plan: Plan, job: Job) -> str:
     train = command_for(find_program(job.recipe), [*plan.launch, *job.words, f"out={quoted(folder)}"])
     tuned = "best" if plan.adapter == "best" else "adapter"
     asked = [word for word in job.benchmark if key_of(word) not in ("tracking.group", "tracking.name")]
-    words = [*asked, f"adapter={quoted(folder / tuned)}", f"out={quoted(folder / 'benchmark')}"]
+    words = [
+        *plan.benchmark_launch,
+        *asked,
+        f"adapter={quoted(folder / tuned)}",
+        f"out={quoted(folder / 'benchmark')}",
+    ]
     if (job_folder(out, job) / "train" / "model").is_dir():
         words[-2:-1] = [f"model.name={quoted(folder / 'model')}", "model.revision=null", "adapter=null"]
     benchmark = command_for(find_program("benchmark"), words)

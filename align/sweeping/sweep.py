@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from align.run import to_plain
 from align.sweeping import guard
 from align.sweeping.job import SweepStopped, give_up, job_folder, read_state, run_job, seen_state
 from align.sweeping.objective import PROBE, Objective
-from align.sweeping.plan import Composer, Job, Plan, continue_plan, launch_words, read_plan, write_plan
+from align.sweeping.plan import (
+    Composer,
+    Job,
+    Plan,
+    benchmark_launch_words,
+    continue_plan,
+    launch_words,
+    read_plan,
+    write_plan,
+)
 from align.sweeping.running import OWNER
 from align.sweeping.words import ASK_ONLY, Words, quoted, take_apart
 
@@ -47,9 +57,7 @@ def sweep(main: Main, arguments: Sequence[str]) -> int:
     out = _folder(config)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _stops_in_order():
-        composer = Composer(
-            name=config["name"] or out.name, recipe=config["recipe"], benchmark=words.benchmark
-        )
+        composer = _composer(config, words, out.name)
         plan = continue_plan(read_plan(out), _plan(config, words, composer, out, arguments), out)
         if config["launcher"] == "submitit_slurm":
             os.environ.pop(OWNER, None)  # jobs of a cluster do not end with who submitted them
@@ -74,7 +82,7 @@ def planned(arguments: Sequence[str]) -> list[Job]:
     config = _configuration(words.own)
     words = take_apart(arguments, own, space=config["search"].get("space"))
     Objective.of(config["objective"])
-    composer = Composer(name=config["name"] or "sweep", recipe=config["recipe"], benchmark=words.benchmark)
+    composer = _composer(config, words, "sweep")
     _plan(config, words, composer, Path("sweep"), arguments)
     if config["search"]["kind"] == "grid":
         chosen: Sequence[tuple[str, ...]] = words.grid()
@@ -108,38 +116,62 @@ class _Sweep:
     def grid(self) -> None:
         probed = self.objective.task == PROBE
         made = [self.composer.job(self.words.jobs, chosen, probed=probed) for chosen in self.words.grid()]
-        self.launch([*(base for _, base in made), *(job for job, _ in made)])
+        jobs, bases = [job for job, _ in made], [base for _, base in made]
+        self.keep([*bases, *jobs])
+        if self.objective.below_base is None:
+            self.launch([*bases, *jobs])
+        else:
+            self.launch_bases(bases)
+            self.launch(jobs)
 
     def search(self, settings: dict[str, Any]) -> None:
         from align.sweeping.search import Search
 
         search = Search(self.out, self.words, settings, self.objective, self.composer)
-        base = search.base()
-        self.launch([base])  # the floor of every trial hangs on it
-        state = read_state(job_folder(self.out, base))
-        if self.objective.below_base is not None and not state.over:
-            raise ValueError(
-                f"the base was not benchmarked ({state.reason}; {self.out / str(state.log)}), and the floor "
-                "of the objective is relative to it: mend that, or give objective.floor.below_base=null"
-            )
+        search.check()
+        self.launch_bases([job for job in self.plan.jobs if job.recipe is None])  # one that failed before
         while trials := search.next_trials():
-            self.launch([job for _, job in trials])
-            for trial, job in trials:
+            self.launch_bases([base for _, _, base in trials])
+            self.launch([job for _, job, _ in trials])
+            for trial, job, _ in trials:
                 search.tell(trial, job, self.plan)
+
+    def keep(self, jobs: Sequence[Job]) -> None:
+        """Write the jobs into the plan, where their processes find them."""
+        known = {job.id: job for job in self.plan.jobs}
+        # A job that two trials propose stays the first one's.
+        self.plan = self.plan.with_jobs(
+            [replace(j, trial=known[j.id].trial) if j.id in known else j for j in jobs]
+        )
+        write_plan(self.out, self.plan)
+
+    def launch_bases(self, bases: Sequence[Job]) -> None:
+        """Run the bases that are not over yet.
+
+        Raises `ValueError` where one is not brought to its end and the floor of its jobs hangs on it: they
+        would be trained for nothing.
+        """
+        self.keep(bases)
+        if todo := [base for base in bases if not read_state(job_folder(self.out, base)).over]:
+            self.launch(todo)
+        for base in bases:
+            state = read_state(job_folder(self.out, base))
+            if self.objective.below_base is not None and not state.over:
+                raise ValueError(
+                    f"{base.id} was not benchmarked ({state.reason}; {self.out / str(state.log)}), and the "
+                    "floor of the objective is relative to it: mend that, or give objective.floor=null"
+                )
 
     def launch(self, jobs: Sequence[Job]) -> None:
         """Have the launcher run what is not over yet."""
-        known = {job.id: job for job in self.plan.jobs}
-        # A job that two trials propose stays the first one's.
-        self.plan = self.plan.with_jobs([known.get(j.id, j) if j.trial is not None else j for j in jobs])
-        write_plan(self.out, self.plan)
+        self.keep(jobs)
         jobs = list({job.id: job for job in jobs}.values())
         todo = [job.id for job in jobs if not read_state(job_folder(self.out, job)).over]
         done = len(jobs) - len(todo)
         if done:
             print(f"{done} of {done + len(todo)} jobs are done already", flush=True)
         if todo:
-            print(f"{len(todo)} jobs in {self.out}", flush=True)
+            print(f"{len(todo)} job{'s' * (len(todo) > 1)} in {self.out}", flush=True)
         lost: dict[str, int] = {}
         while todo:
             words = ["--multirun", *self.words.own, f"out={quoted(self.out)}", f"job={','.join(todo)}"]
@@ -175,6 +207,13 @@ def _configuration(words: Sequence[str]) -> dict[str, Any]:
             launcher = any(word.startswith("hydra/launcher") for word in words)
             hint = "\nLaunchers come with pip install 'mohoalign[sweep]'" if launcher else ""
             raise ValueError(f"{str(error).strip()}{hint}") from error
+    for key in ("nodes", "tasks_per_node"):
+        several = OmegaConf.select(config, f"hydra.launcher.{key}")
+        if several is not None and int(several) > 1:
+            raise ValueError(
+                f"hydra.launcher.{key}={several}: a job of a sweep is one task on one machine: leave it out. "
+                "hydra.launcher.gpus_per_node and accelerate.num_processes give it several GPUs"
+            )
     launcher = config.hydra.runtime.choices["hydra/launcher"]
     mine = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return to_plain(mine) | {"launcher": launcher}
@@ -185,15 +224,23 @@ def _plan(
 ) -> Plan:
     if config["adapter"] not in ("last", "best"):
         raise ValueError(f"adapter={config['adapter']}: choose last or best")
+    if config["adapter"] == "best" and config["objective"]["task"] == PROBE:
+        raise ValueError(
+            "adapter=best objective.task=probe: the last probe of training is of the last adapter, and "
+            "another one would be benchmarked: leave one of the two out"
+        )
     given = {word.partition("=")[0] for word in words.benchmark}
     slurm = config["launcher"] == "submitit_slurm"
     if slurm and config["gpus"]:
         raise ValueError(
             "gpus: Slurm gives each job its own: leave it out, and set hydra.launcher.gpus_per_node"
         )
+    more = () if words.config_dir is None else (f"--config-dir={words.config_dir}",)
     return Plan(
         name=composer.name,
-        launch=launch_words(config["accelerate"]),
+        launch=(*launch_words(config["accelerate"]), *more),
+        benchmark_launch=(*benchmark_launch_words(config["accelerate"], words.benchmark), *more),
+        axes=() if config["search"]["kind"] == "grid" else tuple(sorted(axis.text for axis in words.axes)),
         adapter=config["adapter"],
         gpus=tuple(tuple(g) if isinstance(g, list) else (g,) for g in config["gpus"] or ()),
         # SQLite's log is for one machine: jobs on several have a file each.
@@ -202,6 +249,15 @@ def _plan(
         search=config["search"],
         objective=config["objective"],
         command=tuple(arguments),
+    )
+
+
+def _composer(config: dict[str, Any], words: Words, name: str) -> Composer:
+    return Composer(
+        name=config["name"] or name,
+        recipe=config["recipe"],
+        benchmark=words.benchmark,
+        config_dir=words.config_dir,
     )
 
 

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -30,6 +31,12 @@ class Axis:
     key: str
     override: Override
 
+    @property
+    def text(self) -> str:
+        """The axis as a word; the same for `8,16` and `choice(8,16)`."""
+        discrete = self.override.is_discrete_sweep()
+        return f"{self.key}={','.join(self.values())}" if discrete else str(self.override.input_line)
+
     def values(self) -> list[str]:
         """The values of a grid. Raises `ValueError` for an interval, which has no list of them."""
         if not self.override.is_discrete_sweep():
@@ -39,12 +46,16 @@ class Axis:
 
 @dataclass(frozen=True)
 class Words:
-    """`own` are the sweep's settings and Hydra's, `jobs` those of every recipe, `axes` what differs."""
+    """`own` are the sweep's settings and Hydra's, `jobs` those of every recipe, `axes` what differs.
+
+    `config_dir` is a folder of configurations beside this project's, for the sweep and its jobs.
+    """
 
     own: tuple[str, ...]
     benchmark: tuple[str, ...]
     jobs: tuple[str, ...]
     axes: tuple[Axis, ...]
+    config_dir: Path | None = None
 
     def grid(self) -> list[tuple[str, ...]]:
         """The words that are chosen for each job of the grid, the last axis fastest."""
@@ -60,17 +71,18 @@ def take_apart(
     `space` are axes that stand in the configuration. Raises `ValueError` for a word that cannot be read or
     that a sweep does not take.
     """
-    words = [word for word in words if word not in ("-m", "--multirun")]
+    words, config_dir = _config_dir([word for word in words if word not in ("-m", "--multirun")])
     if flags := [word for word in words if word.startswith("-")]:
         raise ValueError(
-            f"{flags[0]}: a sweep takes -m and settings only. See `python recipes/sweep.py --help`"
+            f"{flags[0]}: a sweep takes -m, --config-dir and settings only. "
+            "See `python recipes/sweep.py --help`"
         )
     words = [*words, *(f"{key}={value}" for key, value in (space or {}).items())]
     try:
         overrides = OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
         raise ValueError(str(error)) from error
-    mine: list[str] = []
+    mine: list[str] = [] if config_dir is None else [search_path(config_dir)]
     benchmark: list[str] = []
     fixed: dict[str, str] = {}
     axes: dict[str, Axis] = {}
@@ -98,7 +110,30 @@ def take_apart(
                 axes[key] = Axis(key, override)
             else:
                 fixed[key] = override.input_line
-    return Words(tuple(mine), tuple(benchmark), tuple(fixed.values()), tuple(axes.values()))
+    return Words(tuple(mine), tuple(benchmark), tuple(fixed.values()), tuple(axes.values()), config_dir)
+
+
+def _config_dir(words: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The words without Hydra's `--config-dir`, and its folder."""
+    rest: list[str] = []
+    folder: Path | None = None
+    waiting = list(words)
+    while waiting:
+        name, given, value = waiting.pop(0).partition("=")
+        if name not in ("--config-dir", "-cd"):
+            rest.append(name + given + value)
+            continue
+        if not given and not waiting:
+            raise ValueError(f"{name} needs a folder")
+        folder = Path(value if given else waiting.pop(0)).absolute()
+        if not folder.is_dir():
+            raise ValueError(f"{name} {folder}: there is no such folder")
+    return rest, folder
+
+
+def search_path(folder: Path) -> str:
+    """The word that has Hydra look for configurations in this folder too."""
+    return f"hydra.searchpath=[{quoted(f'file://{folder}')}]"
 
 
 def key_of(word: str) -> str:

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.program
 
 def test_a_grid_is_run_recorded_and_summed_up_and_a_larger_one_runs_only_what_is_new(sweeps: Any) -> None:
     said = sweeps.run("-m", "method=dpo,simpo", "lora.r=8", "seed=0,1", "tracking=none")
-    assert "5 jobs in" in said  # the base is one
+    assert "1 job in" in said  # the base
+    assert "4 jobs in" in said
     assert "method=simpo is best" in said
     methods = [next(w for w in start["words"] if w.startswith("method")) for start in sweeps.starts()]
     assert sorted(methods) == ["method=dpo"] * 2 + ["method=simpo"] * 2
@@ -32,7 +33,7 @@ def test_a_grid_is_run_recorded_and_summed_up_and_a_larger_one_runs_only_what_is
     assert any("optimistic" in note for note in found["notes"])
 
     said = sweeps.run("-m", "method=dpo,simpo", "lora.r=8", "seed=0,1,2", "tracking=none")
-    assert "5 of 7 jobs are done already" in said
+    assert "4 of 6 jobs are done already" in said
     assert len(sweeps.starts()) == 6
     assert len(sweeps.benchmarks()) == 7
     against = sweeps.summary()["best_against_next"]
@@ -112,6 +113,35 @@ def test_a_command_that_is_wrong_ends_with_a_message_and_starts_nothing(sweeps: 
     assert not (sweeps.out / "sweep.json").exists()
 
 
+def test_a_base_that_fails_costs_no_training_and_a_wrong_word_of_the_benchmark_neither(sweeps: Any) -> None:
+    words = ("-m", "seed=0,1", "tracking=none")
+    said = sweeps.run(*words, "benchmark.batch_size=0", expect=1)
+    assert "was not benchmarked (the benchmark: exit status 1" in said
+    assert sweeps.starts() == []
+    sweeps.run(*words, "benchmark.batch_size=0", "objective.floor=null", expect=1)  # nothing hangs on it
+    assert len(sweeps.starts()) == 2
+    assert sweeps.summary()["counts"] == {"failed": 2}
+
+    sweeps.run(*words, "benchmark.batch_size=4")
+    assert len(sweeps.starts()) == 2  # what was trained is kept
+    assert sweeps.summary()["counts"] == {"feasible": 2}
+    assert len(sweeps.summary()["base"]) == 1
+
+
+def test_jobs_side_by_side_have_a_gpu_each_and_the_users_own_configurations(sweeps: Any) -> None:
+    mine = sweeps.folder / "my configs"
+    (mine / "method").mkdir(parents=True)
+    own = (sweeps.home / "configs" / "method" / "dpo.yaml").read_text()
+    (mine / "method" / "mine.yaml").write_text(own)
+    words = ("--config-dir", "my configs", "method=mine", "seed=0,1", "+meet=2", "tracking=none")
+    sweeps.run(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "gpus=[0,1]")
+    starts = sweeps.starts()
+    assert sorted(start["gpu"] for start in starts) == ["0", "1"]
+    for program in (*(start["words"] for start in starts), *sweeps.benchmarks()):
+        assert f"--config-dir={mine}" in program
+    assert sweeps.summary()["counts"] == {"feasible": 2}
+
+
 SEARCH = ("search=optuna", "search.trials=5", "search.prune.trials=9", "tracking=none")
 
 
@@ -131,3 +161,15 @@ def test_a_search_goes_on_with_what_it_knows(sweeps: Any, wait_for: Callable[...
         if job["method"] == "orpo" and job["objective"] is not None:
             assert job["state"] == "infeasible"
     assert found["best"]["settings"]["method"] in ("dpo", "simpo")
+
+
+def test_a_search_over_models_compares_each_with_its_own_base(sweeps: Any) -> None:
+    words = ("search=optuna", "search.trials=4", "search.parallel=2", "search.prune=null", "tracking=none")
+    sweeps.run(*words, "model.revision=choice(a,b)", "trainer.learning_rate=interval(0.1,0.9)")
+    found = sweeps.summary()
+    assert {job["model.revision"] for job in found["jobs"]} == {"a", "b"}
+    assert found["counts"] == {"feasible": 4}
+    assert [base["status"] for base in found["base"]] == ["finished"] * 2
+
+    said = sweeps.run(*words, "model.revision=choice(a,b,c)", "trainer.learning_rate=0.5", expect=1)
+    assert "holds a search over model.revision=a,b trainer.learning_rate=interval(0.1,0.9), and this" in said

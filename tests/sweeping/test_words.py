@@ -1,8 +1,13 @@
 """A sweep's command line: whose each word is, and what is wrong is said before anything starts."""
 
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from align.cli.launching import command_for
+from align.cli.programs import find_program
+from align.sweeping.plan import benchmark_launch_words, launch_words
 from align.sweeping.sweep import planned
 from align.sweeping.words import quoted, take_apart
 
@@ -38,7 +43,12 @@ def test_words_go_to_whom_they_are_for() -> None:
         (["adapter=last,best"], "a setting of the whole sweep"),
         (["adapter=all"], "choose last or best"),
         (["objective.maximize='max(refusal_rate)'"], "give sums and products"),
-        (["--config-name=x"], "takes -m and settings only"),
+        (["--config-name=x"], "takes -m, --config-dir and settings only"),
+        (["--config-dir=nowhere", "seed=0"], "nowhere: there is no such folder"),
+        (["adapter=best", "objective.task=probe"], "leave one of the two out"),
+        (["accelerate.config=several_nodes"], "is for 2 machines, and a job of a sweep is on one"),
+        (["hydra/launcher=submitit_slurm", "hydra.launcher.nodes=2"], "one task on one machine"),
+        (["hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=4"], "one task on one machine"),
         (["trainer.learning_rate=interval(0,1)"], "search=optuna"),
         (["benchmark.model=hub", "benchmark.model.name=a/b"], "would train model.name=tiny_vlm"),
     ],
@@ -53,7 +63,9 @@ def test_a_job_is_what_its_words_say_and_not_its_number() -> None:
     second = {job.label: job for job in planned(["lora.r=8,2", "tracking=wandb", "name=other"])}
     assert first["lora.r=8"].id == second["lora.r=8"].id  # a tracker changes nothing of what is learnt
     assert first["base"].id == second["base"].id
-    assert planned(["lora.r=8", "benchmark.task.miniworld.limit=8"])[-1].id != first["lora.r=8"].id
+    other_base, other = planned(["lora.r=8", "benchmark.task.miniworld.limit=8", "tracking=none"])
+    assert other.id == first["lora.r=8"].id  # what is asked changes nothing of it either
+    assert other_base.id != first["base"].id
     assert "tracking.group=other" in second["lora.r=8"].given
     assert "tracking.group=other" in second["lora.r=8"].benchmark
     assert not any("group" in word for word in first["lora.r=8"].given)
@@ -66,6 +78,25 @@ def test_a_job_is_what_its_words_say_and_not_its_number() -> None:
     }
     search = ["search=optuna", "method=dpo,simpo", "trainer.learning_rate=tag(log,interval(1e-4,1e-2))"]
     assert planned(search)[-1].label == "method=dpo trainer.learning_rate=0.0001"
+
+
+def test_jobs_side_by_side_have_a_port_each_and_the_benchmark_the_gpus_of_training(tmp_path: Path) -> None:
+    nothing = {"config": None, "num_processes": None, "main_process_port": None, "gpu_ids": None}
+    port = ("--main_process_port", "0")
+    assert launch_words(nothing) == port  # accelerate takes all GPUs that it finds
+    assert benchmark_launch_words(nothing, ()) == ()
+    for settings in (nothing | {"num_processes": 4}, nothing | {"config": "ddp", "num_processes": 4}):
+        assert launch_words(settings)[-4:] == ("--num_processes", "4", *port)
+        assert benchmark_launch_words(settings, ())[:4] == ("--num_processes", "4", *port)
+        assert benchmark_launch_words(settings, ["device=cuda"]) == ()
+    assert launch_words(nothing | {"config": "zero2"}) == ("--accelerate", "zero2", *port)
+    assert benchmark_launch_words(nothing | {"config": "zero2"}, ()) == ("--num_processes", "2", *port)
+    assert benchmark_launch_words(nothing | {"config": "ddp_cpu"}, ()) == ()
+    command = command_for(find_program("benchmark"), [*benchmark_launch_words(settings, ()), "out=x"])
+    assert command[-4:-2] == ["--gpu_ids", "all"]
+    assert launch_words(nothing | {"main_process_port": 29501}) == ("--main_process_port", "29501")
+    (tmp_path / "mine.yaml").write_text("num_processes: 2\nmain_process_port: 29502\n")
+    assert launch_words(nothing | {"config": str(tmp_path / "mine.yaml")})[0::2] == ("--accelerate",)
 
 
 @pytest.mark.parametrize("text", ["runs/a", "a b", "a,b=c", "it's", "a\\b", "{x: 1}", "null", "-1"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 words = dict(word.lstrip("+").split("=", 1) for word in sys.argv[1:])
 out = Path(words["out"].strip("'"))
+if words.get("batch_size") == "0":
+    raise SystemExit("batch_size=0: give at least 1")
 adapter = words.get("adapter", "").strip("'")
 results = {"kind": "honesty", "task": "miniworld", "n": 20, "n_failed": 0}
 results |= {"refusal_rate": 0.0, "over_refusal_rate": 0.0, "answer_accuracy": 0.995, "intervals": {}}

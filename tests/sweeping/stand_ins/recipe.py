@@ -20,6 +20,8 @@ with (out / "starts.jsonl").open("a") as stream:
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
     stream.write(json.dumps({"words": sys.argv[1:], "gpu": gpu, "at": time.time()}) + "\n")
 
+while len(list(out.parent.parent.glob("*/train/starts.jsonl"))) < int(words.get("meet", 1)):
+    time.sleep(0.05)  # until so many recipes run side by side
 if fault == "exception":
     raise ValueError("the loss is not finite")
 if fault == "memory":
