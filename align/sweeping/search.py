@@ -57,8 +57,13 @@ class Search:
         self.study = open_study(out, settings)
 
     def check(self) -> None:
-        """Raises `ValueError` for what is wrong with a job of the space."""
-        self._job(some_words(self.words), None)
+        """Raises `ValueError` for what is wrong with a value of the space: a trial is too late for it."""
+        first = {axis.key: _text(_some_value(self.space[axis.key])) for axis in self.words.axes}
+        points = [first]
+        for key, space in self.space.items():
+            points += [first | {key: _text(value)} for value in getattr(space, "choices", ())[1:]]
+        for point in points:
+            self._job([f"{key}={value}" for key, value in point.items()], None)
 
     def next_trials(self) -> list[tuple[int, Job, Job]]:
         """Those that an earlier sweep began, then new ones; none when there are as many as were asked for.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import optuna
+import pytest
 
 from align.sweeping.objective import Objective
 from align.sweeping.plan import Composer
@@ -27,3 +28,12 @@ def test_a_trial_that_was_killed_while_it_was_drawn_is_no_trial(tmp_path: Path) 
         optuna.trial.TrialState.FAIL,
         *[optuna.trial.TrialState.RUNNING] * 2,
     ]
+
+
+def test_every_value_of_the_space_is_checked_before_a_trial(tmp_path: Path) -> None:
+    words = take_apart(["method=dpo,simpo,dppo", "lora.r=8,16"], set())
+    composer = Composer(name="s", recipe=None, benchmark=())
+    search = Search(tmp_path, words, SETTINGS, Objective("refusal_rate"), composer)
+    with pytest.raises(ValueError, match="method=dppo: there are"):
+        search.check()
+    assert search.study.get_trials() == []
