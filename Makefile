@@ -93,8 +93,11 @@ $(TRAINED:%=%/benchmark/run.json): %/benchmark/run.json: %/run.json
 
 # --- Development ---------------------------------------------------------------------------------------
 
-.PHONY: test check lint format
-test: $(VENV)/installed-dev ## Run the tests
+.PHONY: test test-all check lint format
+test: $(VENV)/installed-dev ## Run the tests, but for slow variants
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
+
+test-all: $(VENV)/installed-dev ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev ## ruff and mypy

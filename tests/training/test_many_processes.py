@@ -91,7 +91,7 @@ def test_two_processes_equal_one(
         torch.testing.assert_close(got[key], weights, rtol=0, atol=1e-5, msg=f"{name}: {key}")
 
 
-@pytest.mark.parametrize("name", ["zero2", "zero3"])
+@pytest.mark.parametrize("name", [pytest.param("zero2", marks=pytest.mark.slow), "zero3"])
 def test_killed_and_resumed_under_deepspeed(name: str, rows_root: Path, tmp_path: Path) -> None:
     settings = ["tracking=none", "trainer.max_steps=6", "trainer.save_steps=2", "threads=1"]
     settings += ["trainer.save_total_limit=null", "trainer.per_device_train_batch_size=2"]

@@ -284,7 +284,7 @@ def kill_after(trainer: Any, step: int) -> None:
 
 
 @pytest.mark.program
-@pytest.mark.parametrize("stage", [0, 3], ids=["ddp", "zero3"])
+@pytest.mark.parametrize("stage", [0, pytest.param(3, marks=pytest.mark.slow)], ids=["ddp", "zero3"])
 def test_two_processes_probe_together_and_train_as_without(tmp_path: Path, stage: int) -> None:
     if stage:
         pytest.importorskip("deepspeed")
