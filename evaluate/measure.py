@@ -6,9 +6,10 @@
         task.mohobench.root=IMAGE_FOLDER batch_size=32
     python evaluate/measure.py ... +compare.title='Before and after'       settings of the report
 
-Every other setting is benchmark.py's, and all models get the same ones. Runs benchmark.py for the base and
-for each adapter, then compare.py, each under the command that would run it alone; a run that was cut off
-goes on with the same command. Leaves in `out` a folder for each model, and report/.
+Every other setting is benchmark.py's, and all models get the same ones; `tracking` is the report's too. Runs
+benchmark.py for the base and for each adapter, then compare.py, each under the command that would run it
+alone; a run that was cut off goes on with the same command. Leaves in `out` a folder for each model, and
+report/.
 """
 
 from pathlib import Path
@@ -46,7 +47,9 @@ def main(cfg: DictConfig) -> None:
     ]
     runs = ", ".join(f"{name}: '{place}'" for name, place in places.items())
     report = override("out", folder / "report")
-    run_steps([*steps, Step("compare", (f"runs={{{runs}}}", report, *settings_of("compare")))])
+    run_steps(
+        [*steps, Step("compare", (f"runs={{{runs}}}", report, *given("tracking"), *settings_of("compare")))]
+    )
 
 
 if __name__ == "__main__":
